@@ -1,0 +1,1 @@
+"""What really runs containers: one package an engine, each behind `podshim.engine`."""
