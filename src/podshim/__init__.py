@@ -41,19 +41,21 @@ _HOMES = {
     "TypedValue": "podshim.engine",
     "main": "podshim.shim.main",
 }
-__all__ = list(_HOMES)  # noqa: PLE0605 - one table serves both
+__all__ = list(_HOMES)
 
 
-def __getattr__(name: str) -> object:
-    home = _HOMES.get(name)
-    if home is None:
-        message = f"module 'podshim' has no attribute {name!r}"
-        raise AttributeError(message)
-    from importlib import import_module
+if not TYPE_CHECKING:  # so that a type checker still refuses a name that is not there
 
-    value: object = getattr(import_module(home), name)
-    globals()[name] = value
-    return value
+    def __getattr__(name: str) -> object:
+        home = _HOMES.get(name)
+        if home is None:
+            message = f"module 'podshim' has no attribute {name!r}"
+            raise AttributeError(message)
+        from importlib import import_module
+
+        value: object = getattr(import_module(home), name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

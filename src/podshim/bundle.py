@@ -10,7 +10,6 @@ The `start` command imports this module: it stays free of heavy imports (json on
 
 import os
 
-
 CONFIG = "config.json"
 ADDRESS = "address"
 SHIM_PID = "shim.pid"

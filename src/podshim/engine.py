@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class TypedValue:
-    """A `google.protobuf.Any`: a type URL (a prefix up to the last `/` does not count) and bytes."""
+    """A `google.protobuf.Any`: a type URL, whose prefix up to the last `/` is moot, and bytes."""
 
     type_url: str
     value: bytes
@@ -54,7 +54,7 @@ class TypedValue:
 
 @dataclass(frozen=True, slots=True)
 class Stdio:
-    """The standard streams as the client asked for them: paths of fifos, URIs, or empty for none."""
+    """The standard streams as the client wants them: paths of fifos, URIs, or empty for none."""
 
     terminal: bool = False
     stdin: str = ""
@@ -144,7 +144,7 @@ class Process(ABC):
         """Give the terminal another size, in characters; without a terminal do nothing."""
 
     async def close_stdin(self) -> None:
-        """Drop the shim's own hold on standard input, so that the last client's close is its end."""
+        """Drop the shim's own hold on standard input: the last client's close is then its end."""
 
     async def delete(self) -> None:
         """Let output drain (for a bounded time), then free all that the process held."""
