@@ -115,11 +115,11 @@ def imports(methods: list[Method]) -> Iterator[str]:
     yield "from podshim.ttrpc.status import StatusError"
     yield ""
     yield "if TYPE_CHECKING:"
-    abstract = "AsyncIterator, Mapping" if kinds != {"UNARY"} else "Mapping"
-    yield f"    from collections.abc import {abstract}"
-    yield ""
-    streams = ", ClientStream" if kinds != {"UNARY"} else ""
-    yield f"    from podshim.ttrpc.client import Client{streams}"
+    if kinds != {"UNARY"}:
+        yield "    from collections.abc import AsyncIterator"
+        yield ""
+    streams = "ClientStream, " if kinds != {"UNARY"} else ""
+    yield f"    from podshim.ttrpc.client import Client, {streams}Metadata"
     yield "    from podshim.ttrpc.service import CallContext"
 
 
@@ -139,19 +139,19 @@ def stub_method(method: Method) -> Iterator[str]:
     unary = method.kind == "UNARY"
     answer = str(method.response) if unary else f"ClientStream[{method.request}, {method.response}]"
     one_request = method.kind in {"UNARY", "SERVER_STREAM"}
-    yield f"    async def {method.name}("
+    yield f"    {'async def' if unary else 'def'} {method.name}("
     yield "        self,"
     if one_request:
         yield f"        request: {method.request},"
     yield "        *,"
     yield "        timeout: float | None = None,"
-    yield "        metadata: Mapping[str, tuple[str, ...]] | None = None,"
+    yield "        metadata: Metadata | None = None,"
     yield f"    ) -> {answer}:"
     arguments = [method.constant]
     if one_request:
         arguments.append("request")
-    call = "call" if unary else "stream"
-    yield f"        return await self._client.{call}("
+    call = "await self._client.call" if unary else "self._client.stream"
+    yield f"        return {call}("
     yield from (f"            {argument}," for argument in arguments)
     yield "            timeout=timeout,"
     yield "            metadata=metadata,"
@@ -193,7 +193,8 @@ def module(file: FileDescriptorProto, names: dict[str, PythonName]) -> str:
         yield f"Made from {file.name} by tools/generate_api.py: change that, not this."
         yield '"""'
         yield ""
-        yield "# ruff: noqa: ARG002, ASYNC109"
+        timeouts = ", ASYNC109" if any(method.kind == "UNARY" for method in methods) else ""
+        yield f"# ruff: noqa: ARG002{timeouts}"
         yield ""
         yield from imports(methods)
         yield ""

@@ -17,9 +17,7 @@ from podshim.ttrpc.service import Kind, MethodDescriptor, Service
 from podshim.ttrpc.status import StatusError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from podshim.ttrpc.client import Client
+    from podshim.ttrpc.client import Client, Metadata
     from podshim.ttrpc.service import CallContext
 
 SERVICE = "containerd.services.events.ttrpc.v1.Events"
@@ -46,7 +44,7 @@ class EventsStub:
         request: events_service_pb2.ForwardRequest,
         *,
         timeout: float | None = None,
-        metadata: Mapping[str, tuple[str, ...]] | None = None,
+        metadata: Metadata | None = None,
     ) -> empty_pb2.Empty:
         return await self._client.call(
             FORWARD,

@@ -15,9 +15,7 @@ from podshim.ttrpc.service import Kind, MethodDescriptor, Service
 from podshim.ttrpc.status import StatusError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from podshim.ttrpc.client import Client
+    from podshim.ttrpc.client import Client, Metadata
     from podshim.ttrpc.service import CallContext
 
 SERVICE = "ExtendedTask"
@@ -44,7 +42,7 @@ class ExtendedTaskStub:
         request: extended_task_pb2.ComputeProcessorInfoRequest,
         *,
         timeout: float | None = None,
-        metadata: Mapping[str, tuple[str, ...]] | None = None,
+        metadata: Metadata | None = None,
     ) -> extended_task_pb2.ComputeProcessorInfoResponse:
         return await self._client.call(
             COMPUTE_PROCESSOR_INFO,

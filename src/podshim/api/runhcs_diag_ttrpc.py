@@ -15,9 +15,7 @@ from podshim.ttrpc.service import Kind, MethodDescriptor, Service
 from podshim.ttrpc.status import StatusError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from podshim.ttrpc.client import Client
+    from podshim.ttrpc.client import Client, Metadata
     from podshim.ttrpc.service import CallContext
 
 SERVICE = "containerd.runhcs.v1.diag.ShimDiag"
@@ -72,7 +70,7 @@ class ShimDiagStub:
         request: runhcs_diag_pb2.ExecProcessRequest,
         *,
         timeout: float | None = None,
-        metadata: Mapping[str, tuple[str, ...]] | None = None,
+        metadata: Metadata | None = None,
     ) -> runhcs_diag_pb2.ExecProcessResponse:
         return await self._client.call(
             DIAG_EXEC_IN_HOST,
@@ -86,7 +84,7 @@ class ShimDiagStub:
         request: runhcs_diag_pb2.StacksRequest,
         *,
         timeout: float | None = None,
-        metadata: Mapping[str, tuple[str, ...]] | None = None,
+        metadata: Metadata | None = None,
     ) -> runhcs_diag_pb2.StacksResponse:
         return await self._client.call(
             DIAG_STACKS,
@@ -100,7 +98,7 @@ class ShimDiagStub:
         request: runhcs_diag_pb2.TasksRequest,
         *,
         timeout: float | None = None,
-        metadata: Mapping[str, tuple[str, ...]] | None = None,
+        metadata: Metadata | None = None,
     ) -> runhcs_diag_pb2.TasksResponse:
         return await self._client.call(
             DIAG_TASKS,
@@ -114,7 +112,7 @@ class ShimDiagStub:
         request: runhcs_diag_pb2.ShareRequest,
         *,
         timeout: float | None = None,
-        metadata: Mapping[str, tuple[str, ...]] | None = None,
+        metadata: Metadata | None = None,
     ) -> runhcs_diag_pb2.ShareResponse:
         return await self._client.call(
             DIAG_SHARE,
@@ -128,7 +126,7 @@ class ShimDiagStub:
         request: runhcs_diag_pb2.PidRequest,
         *,
         timeout: float | None = None,
-        metadata: Mapping[str, tuple[str, ...]] | None = None,
+        metadata: Metadata | None = None,
     ) -> runhcs_diag_pb2.PidResponse:
         return await self._client.call(
             DIAG_PID,

@@ -15,9 +15,7 @@ from podshim.ttrpc.service import Kind, MethodDescriptor, Service
 from podshim.ttrpc.status import StatusError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from podshim.ttrpc.client import Client
+    from podshim.ttrpc.client import Client, Metadata
     from podshim.ttrpc.service import CallContext
 
 SERVICE = "containerd.runtime.sandbox.v1.Sandbox"
@@ -100,7 +98,7 @@ class SandboxStub:
         request: sandbox_v1_pb2.CreateSandboxRequest,
         *,
         timeout: float | None = None,
-        metadata: Mapping[str, tuple[str, ...]] | None = None,
+        metadata: Metadata | None = None,
     ) -> sandbox_v1_pb2.CreateSandboxResponse:
         return await self._client.call(
             CREATE_SANDBOX,
@@ -114,7 +112,7 @@ class SandboxStub:
         request: sandbox_v1_pb2.StartSandboxRequest,
         *,
         timeout: float | None = None,
-        metadata: Mapping[str, tuple[str, ...]] | None = None,
+        metadata: Metadata | None = None,
     ) -> sandbox_v1_pb2.StartSandboxResponse:
         return await self._client.call(
             START_SANDBOX,
@@ -128,7 +126,7 @@ class SandboxStub:
         request: sandbox_v1_pb2.PlatformRequest,
         *,
         timeout: float | None = None,
-        metadata: Mapping[str, tuple[str, ...]] | None = None,
+        metadata: Metadata | None = None,
     ) -> sandbox_v1_pb2.PlatformResponse:
         return await self._client.call(
             PLATFORM,
@@ -142,7 +140,7 @@ class SandboxStub:
         request: sandbox_v1_pb2.StopSandboxRequest,
         *,
         timeout: float | None = None,
-        metadata: Mapping[str, tuple[str, ...]] | None = None,
+        metadata: Metadata | None = None,
     ) -> sandbox_v1_pb2.StopSandboxResponse:
         return await self._client.call(
             STOP_SANDBOX,
@@ -156,7 +154,7 @@ class SandboxStub:
         request: sandbox_v1_pb2.WaitSandboxRequest,
         *,
         timeout: float | None = None,
-        metadata: Mapping[str, tuple[str, ...]] | None = None,
+        metadata: Metadata | None = None,
     ) -> sandbox_v1_pb2.WaitSandboxResponse:
         return await self._client.call(
             WAIT_SANDBOX,
@@ -170,7 +168,7 @@ class SandboxStub:
         request: sandbox_v1_pb2.SandboxStatusRequest,
         *,
         timeout: float | None = None,
-        metadata: Mapping[str, tuple[str, ...]] | None = None,
+        metadata: Metadata | None = None,
     ) -> sandbox_v1_pb2.SandboxStatusResponse:
         return await self._client.call(
             SANDBOX_STATUS,
@@ -184,7 +182,7 @@ class SandboxStub:
         request: sandbox_v1_pb2.PingRequest,
         *,
         timeout: float | None = None,
-        metadata: Mapping[str, tuple[str, ...]] | None = None,
+        metadata: Metadata | None = None,
     ) -> sandbox_v1_pb2.PingResponse:
         return await self._client.call(
             PING_SANDBOX,
@@ -198,7 +196,7 @@ class SandboxStub:
         request: sandbox_v1_pb2.ShutdownSandboxRequest,
         *,
         timeout: float | None = None,
-        metadata: Mapping[str, tuple[str, ...]] | None = None,
+        metadata: Metadata | None = None,
     ) -> sandbox_v1_pb2.ShutdownSandboxResponse:
         return await self._client.call(
             SHUTDOWN_SANDBOX,
@@ -212,7 +210,7 @@ class SandboxStub:
         request: sandbox_v1_pb2.SandboxMetricsRequest,
         *,
         timeout: float | None = None,
-        metadata: Mapping[str, tuple[str, ...]] | None = None,
+        metadata: Metadata | None = None,
     ) -> sandbox_v1_pb2.SandboxMetricsResponse:
         return await self._client.call(
             SANDBOX_METRICS,

@@ -3,7 +3,7 @@
 Made from podshim/api/streaming.proto by tools/generate_api.py: change that, not this.
 """
 
-# ruff: noqa: ARG002, ASYNC109
+# ruff: noqa: ARG002
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from podshim.ttrpc.service import Kind, MethodDescriptor, Service
 from podshim.ttrpc.status import StatusError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator
 
-    from podshim.ttrpc.client import Client, ClientStream
+    from podshim.ttrpc.client import Client, ClientStream, Metadata
     from podshim.ttrpc.service import CallContext
 
 SERVICE = "containerd.services.streaming.v1.Streaming"
@@ -40,13 +40,13 @@ class StreamingStub:
     def __init__(self, client: Client) -> None:
         self._client = client
 
-    async def stream(
+    def stream(
         self,
         *,
         timeout: float | None = None,
-        metadata: Mapping[str, tuple[str, ...]] | None = None,
+        metadata: Metadata | None = None,
     ) -> ClientStream[any_pb2.Any, any_pb2.Any]:
-        return await self._client.stream(
+        return self._client.stream(
             STREAM,
             timeout=timeout,
             metadata=metadata,

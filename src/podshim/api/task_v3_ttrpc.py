@@ -17,9 +17,7 @@ from podshim.ttrpc.service import Kind, MethodDescriptor, Service
 from podshim.ttrpc.status import StatusError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from podshim.ttrpc.client import Client
+    from podshim.ttrpc.client import Client, Metadata
     from podshim.ttrpc.service import CallContext
 
 SERVICE = "containerd.task.v3.Task"
@@ -158,7 +156,7 @@ class TaskStub:
         request: task_v3_pb2.StateRequest,
         *,
         timeout: float | None = None,
-        metadata: Mapping[str, tuple[str, ...]] | None = None,
+        metadata: Metadata | None = None,
     ) -> task_v3_pb2.StateResponse:
         return await self._client.call(
             STATE,
@@ -172,7 +170,7 @@ class TaskStub:
         request: task_v3_pb2.CreateTaskRequest,
         *,
         timeout: float | None = None,
-        metadata: Mapping[str, tuple[str, ...]] | None = None,
+        metadata: Metadata | None = None,
     ) -> task_v3_pb2.CreateTaskResponse:
         return await self._client.call(
             CREATE,
@@ -186,7 +184,7 @@ class TaskStub:
         request: task_v3_pb2.StartRequest,
         *,
         timeout: float | None = None,
-        metadata: Mapping[str, tuple[str, ...]] | None = None,
+        metadata: Metadata | None = None,
     ) -> task_v3_pb2.StartResponse:
         return await self._client.call(
             START,
@@ -200,7 +198,7 @@ class TaskStub:
         request: task_v3_pb2.DeleteRequest,
         *,
         timeout: float | None = None,
-        metadata: Mapping[str, tuple[str, ...]] | None = None,
+        metadata: Metadata | None = None,
     ) -> task_v3_pb2.DeleteResponse:
         return await self._client.call(
             DELETE,
@@ -214,7 +212,7 @@ class TaskStub:
         request: task_v3_pb2.PidsRequest,
         *,
         timeout: float | None = None,
-        metadata: Mapping[str, tuple[str, ...]] | None = None,
+        metadata: Metadata | None = None,
     ) -> task_v3_pb2.PidsResponse:
         return await self._client.call(
             PIDS,
@@ -228,7 +226,7 @@ class TaskStub:
         request: task_v3_pb2.PauseRequest,
         *,
         timeout: float | None = None,
-        metadata: Mapping[str, tuple[str, ...]] | None = None,
+        metadata: Metadata | None = None,
     ) -> empty_pb2.Empty:
         return await self._client.call(
             PAUSE,
@@ -242,7 +240,7 @@ class TaskStub:
         request: task_v3_pb2.ResumeRequest,
         *,
         timeout: float | None = None,
-        metadata: Mapping[str, tuple[str, ...]] | None = None,
+        metadata: Metadata | None = None,
     ) -> empty_pb2.Empty:
         return await self._client.call(
             RESUME,
@@ -256,7 +254,7 @@ class TaskStub:
         request: task_v3_pb2.CheckpointTaskRequest,
         *,
         timeout: float | None = None,
-        metadata: Mapping[str, tuple[str, ...]] | None = None,
+        metadata: Metadata | None = None,
     ) -> empty_pb2.Empty:
         return await self._client.call(
             CHECKPOINT,
@@ -270,7 +268,7 @@ class TaskStub:
         request: task_v3_pb2.KillRequest,
         *,
         timeout: float | None = None,
-        metadata: Mapping[str, tuple[str, ...]] | None = None,
+        metadata: Metadata | None = None,
     ) -> empty_pb2.Empty:
         return await self._client.call(
             KILL,
@@ -284,7 +282,7 @@ class TaskStub:
         request: task_v3_pb2.ExecProcessRequest,
         *,
         timeout: float | None = None,
-        metadata: Mapping[str, tuple[str, ...]] | None = None,
+        metadata: Metadata | None = None,
     ) -> empty_pb2.Empty:
         return await self._client.call(
             EXEC,
@@ -298,7 +296,7 @@ class TaskStub:
         request: task_v3_pb2.ResizePtyRequest,
         *,
         timeout: float | None = None,
-        metadata: Mapping[str, tuple[str, ...]] | None = None,
+        metadata: Metadata | None = None,
     ) -> empty_pb2.Empty:
         return await self._client.call(
             RESIZE_PTY,
@@ -312,7 +310,7 @@ class TaskStub:
         request: task_v3_pb2.CloseIORequest,
         *,
         timeout: float | None = None,
-        metadata: Mapping[str, tuple[str, ...]] | None = None,
+        metadata: Metadata | None = None,
     ) -> empty_pb2.Empty:
         return await self._client.call(
             CLOSE_IO,
@@ -326,7 +324,7 @@ class TaskStub:
         request: task_v3_pb2.UpdateTaskRequest,
         *,
         timeout: float | None = None,
-        metadata: Mapping[str, tuple[str, ...]] | None = None,
+        metadata: Metadata | None = None,
     ) -> empty_pb2.Empty:
         return await self._client.call(
             UPDATE,
@@ -340,7 +338,7 @@ class TaskStub:
         request: task_v3_pb2.WaitRequest,
         *,
         timeout: float | None = None,
-        metadata: Mapping[str, tuple[str, ...]] | None = None,
+        metadata: Metadata | None = None,
     ) -> task_v3_pb2.WaitResponse:
         return await self._client.call(
             WAIT,
@@ -354,7 +352,7 @@ class TaskStub:
         request: task_v3_pb2.StatsRequest,
         *,
         timeout: float | None = None,
-        metadata: Mapping[str, tuple[str, ...]] | None = None,
+        metadata: Metadata | None = None,
     ) -> task_v3_pb2.StatsResponse:
         return await self._client.call(
             STATS,
@@ -368,7 +366,7 @@ class TaskStub:
         request: task_v3_pb2.ConnectRequest,
         *,
         timeout: float | None = None,
-        metadata: Mapping[str, tuple[str, ...]] | None = None,
+        metadata: Metadata | None = None,
     ) -> task_v3_pb2.ConnectResponse:
         return await self._client.call(
             CONNECT,
@@ -382,7 +380,7 @@ class TaskStub:
         request: task_v3_pb2.ShutdownRequest,
         *,
         timeout: float | None = None,
-        metadata: Mapping[str, tuple[str, ...]] | None = None,
+        metadata: Metadata | None = None,
     ) -> empty_pb2.Empty:
         return await self._client.call(
             SHUTDOWN,
