@@ -8,7 +8,7 @@ Theory of operation, from the wire up. Every room can be used without those abov
     client_connection     out; requests in, bytes out. No I/O, no clock, no tasks
     service             methods, services, handlers: what is called, apart from how
     channel             one asyncio connection under either end: flow control both ways
-    server, client      the asyncio shells: calls become tasks, events become results
+    server, client      the asyncio ends: calls become tasks, events become results
 
 The names below are the public face. They are imported when first touched, because `frames` alone
 is on the path of every shim's `start`, which must stay light.
@@ -46,7 +46,7 @@ _HOMES = {
     "Service": "podshim.ttrpc.service",
     "StatusError": "podshim.ttrpc.status",
 }
-__all__ = list(_HOMES)  # noqa: PLE0605 - one table serves both
+__all__ = list(_HOMES)
 
 
 def __getattr__(name: str) -> object:

@@ -7,7 +7,14 @@ the peer, or this program, broke the protocol (`ProtocolError`).
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from podshim.errors import Code
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from google.protobuf.any_pb2 import Any as TypedMessage
 
 
 class StatusError(Exception):
@@ -20,12 +27,14 @@ class StatusError(Exception):
     Args:
         code: The status code.
         message: The text, without any decoration.
+        details: Further messages about the error, each a `google.protobuf.Any`.
     """
 
-    def __init__(self, code: Code, message: str) -> None:
+    def __init__(self, code: Code, message: str, details: Iterable[TypedMessage] = ()) -> None:
         super().__init__(code, message)
         self.code = code
         self.message = message
+        self.details = tuple(details)
 
     def __str__(self) -> str:
         return self.message
