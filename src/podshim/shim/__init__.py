@@ -1,0 +1,1 @@
+"""The binary's life: what containerd executes, and the server that stays."""

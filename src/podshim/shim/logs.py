@@ -1,0 +1,160 @@
+"""A server's log: lines as containerd writes them, into the fifo that it reads.
+
+Theory of operation. containerd opens `log` in the bundle of every container that it runs `start`
+for, and copies what comes to its own log. The reader may be absent, slow, or replaced when
+containerd restarts; none of that may ever hold up the shim. So the fifo is opened and written
+without waiting, a line is at most `PIPE_BUF` bytes (which the kernel writes whole or not at all),
+and a line that can't be written now is counted and dropped; the count is the first thing told when
+writing works again. When the bundle goes away while the server lives on for others, the next
+bundle's fifo takes over.
+
+What is logged is the caller's responsibility: values of environments and annotations never are.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import select
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+MAX_LINE = select.PIPE_BUF
+_BARE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._/@^+")
+_STANDARD = frozenset(logging.LogRecord("", 0, "", 0, "", None, None).__dict__) | {
+    "message",
+    "asctime",
+    "taskName",
+}
+_LEVELS = {"warning": "warning", "critical": "fatal"}
+
+
+class LogfmtFormatter(logging.Formatter):
+    """`time="..." level=info msg="..." key=value`: what `extra` adds to a record becomes keys."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One line, without its end."""
+        level = record.levelname.lower()
+        fields = {
+            "time": timestamp(record.created),
+            "level": _LEVELS.get(level, level),
+            "msg": record.getMessage(),
+        }
+        for key, value in record.__dict__.items():
+            if key not in _STANDARD:
+                fields[key] = str(value)
+        if record.exc_info:
+            fields["error"] = self.formatException(record.exc_info)
+        return " ".join(f"{key}={quote(value)}" for key, value in fields.items())
+
+
+def timestamp(seconds: float) -> str:
+    """A time as containerd's log writes it, in UTC."""
+    whole = int(seconds)
+    nanos = int((seconds - whole) * 1e9)
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(whole))}.{nanos:09d}Z"
+
+
+def quote(value: str) -> str:
+    """A value as logfmt has it: bare if that is safe, else quoted, always on one line."""
+    if value and _BARE.issuperset(value):
+        return value
+    parts = ['"']
+    for character in value:
+        if character in '"\\':
+            parts.append("\\" + character)
+        elif character.isprintable():
+            parts.append(character)
+        else:
+            parts.append(character.encode("unicode_escape").decode())
+    parts.append('"')
+    return "".join(parts)
+
+
+class FifoHandler(logging.Handler):
+    """Writes records into the first fifo that can be had, and never waits.
+
+    Args:
+        fifos: Called when a fifo is wanted: the candidates' paths, the best first.
+    """
+
+    def __init__(self, fifos: Callable[[], Iterable[str]]) -> None:
+        super().__init__()
+        self._fifos = fifos
+        self._fd = -1
+        self.dropped = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a record, or count it as dropped."""
+        try:
+            line = _cut(self.format(record))
+        except Exception:  # noqa: BLE001 - a broken record must not break what it tells of
+            self.handleError(record)
+            return
+        if self.dropped:
+            report = logging.LogRecord(
+                __name__, logging.WARNING, "", 0, "log lines were dropped", None, None
+            )
+            report.lines = self.dropped
+            if not self._write(_cut(self.format(report))):
+                self.dropped += 1
+                return
+            self.dropped = 0
+        if not self._write(line):
+            self.dropped += 1
+
+    def close(self) -> None:
+        """Give the fifo back."""
+        self._release()
+        super().close()
+
+    def _write(self, line: bytes) -> bool:
+        if self._fd >= 0 and _abandoned(self._fd):
+            self._release()
+        if self._fd < 0:
+            self._fd = _open_first(self._fifos())
+        if self._fd < 0:
+            return False
+        try:
+            return os.write(self._fd, line) == len(line)
+        except OSError:  # EPIPE: no reader now; EAGAIN: a reader that doesn't read
+            return False
+
+    def _release(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
+def _cut(line: str) -> bytes:
+    data = line.encode("utf-8", "backslashreplace")
+    return data[: MAX_LINE - 1] + b"\n"
+
+
+def _abandoned(fd: int) -> bool:
+    """Whether a fifo has been removed: no reader will come to it any more."""
+    return os.fstat(fd).st_nlink == 0
+
+
+def _open_first(paths: Iterable[str]) -> int:
+    """The first fifo of these that has a reader, or -1."""
+    for path in paths:
+        try:
+            return os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except OSError:  # ENXIO: no reader; ENOENT: no such bundle any more
+            continue
+    return -1
+
+
+def set_up(handler: logging.Handler, *, debug: bool) -> None:
+    """Let all of the process's log records go to a handler."""
+    handler.setFormatter(LogfmtFormatter())
+    root = logging.getLogger()
+    root.addHandler(handler)
+    root.setLevel(logging.DEBUG if debug else logging.INFO)
+    logging.getLogger("asyncio").setLevel(logging.WARNING)
+    logging.raiseExceptions = False
+    logging.captureWarnings(True)  # noqa: FBT003 - the standard library's signature

@@ -1,0 +1,140 @@
+"""The binary: from the process's arguments to its exit status.
+
+Theory of operation. containerd executes the program for a moment (`start`, `delete`, `-info`) or
+`start` executes it to stay (`serve`). Each action is a module, imported when it is asked for, so
+that `start` pays for nothing else. What an action raises becomes `<program>: <error>` on standard
+error and status 1; standard output carries an action's answer alone, written in one piece.
+"""
+
+# ruff: noqa: SIM105 - contextlib is too heavy for the start path
+
+import os
+import sys
+
+from podshim.shim import command
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+    from podshim.engine import Engine
+
+
+def main(engine: "type[Engine] | str", argv: "list[str] | None" = None) -> "NoReturn":
+    """Be a containerd shim: do what the command line asks for, then exit.
+
+    Args:
+        engine: What runs containers: a class, or `module:Class`, imported only when needed.
+        argv: The command line, the program's name first; the process's own without it.
+
+    Raises:
+        SystemExit: Always, with the exit status.
+    """
+    words = sys.argv if argv is None else argv
+    program = os.path.basename(words[0])
+    try:
+        asked = command.parse(words[1:], program)
+    except command.UsageError as error:
+        _complain(f"{error}" if error.status == 2 else f"{program}: {error}")
+        raise SystemExit(error.status) from None
+    try:
+        status = _act(asked, engine, program)
+    except KeyboardInterrupt:
+        status = 130
+    except Exception as error:  # noqa: BLE001 - the process's edge: whatever it is, it is told
+        serving = asked.action == command.SERVE  # its `start` will say the name
+        _complain(_describe(error) if serving else f"{program}: {_describe(error)}")
+        status = 1
+    raise SystemExit(status)
+
+
+def _act(asked: command.Command, engine: "type[Engine] | str", program: str) -> int:
+    """Do one action; return the exit status."""
+    if asked.action == command.START:
+        from podshim.shim.dialects import MAX_INPUT, read
+        from podshim.shim.start import start
+
+        data = _standard_input(MAX_INPUT + 1)
+        answer(start(asked, read(data, os.environ, asked), os.environ))
+    elif asked.action == command.SERVE:
+        from podshim.shim.serve import run
+
+        return run(load(engine), asked)
+    elif asked.action == command.DELETE:
+        from podshim.shim.delete import delete
+
+        answer(delete(lambda: load(engine), asked, _complain))
+    elif asked.action == command.INFO:
+        from podshim.shim.info import info
+
+        answer(info(load(engine), _standard_input(command.MAX_OPTIONS)))
+    elif asked.action == command.VERSION:
+        from podshim.shim.info import version
+
+        answer(version(program).encode())
+    else:
+        _complain(command.usage(program))
+    return 0
+
+
+def load(engine: "type[Engine] | str") -> "type[Engine]":
+    """The engine's class, imported if it is only named.
+
+    Args:
+        engine: A class, or `module:Class`.
+
+    Raises:
+        ImportError, AttributeError: There is no such class.
+    """
+    if not isinstance(engine, str):
+        return engine
+    from importlib import import_module
+
+    module, _, name = engine.partition(":")
+    found: type[Engine] = getattr(import_module(module), name)
+    return found
+
+
+def answer(content: bytes) -> None:
+    """Write an action's answer on standard output, all of it and nothing else.
+
+    Raises:
+        OSError: Nobody takes it.
+    """
+    view = memoryview(content)
+    while view:
+        view = view[os.write(1, view) :]
+
+
+def _complain(text: str) -> None:
+    """Write on standard error; if nobody takes it, there is nobody to tell."""
+    try:
+        os.write(2, text.encode("utf-8", "backslashreplace"))
+    except OSError:
+        pass
+
+
+def _describe(error: Exception) -> str:
+    """An error's text: what users can act on as it is, what nobody foresaw with its origin."""
+    if isinstance(error, OSError):
+        where = f" {os.fsdecode(error.filename)}" if error.filename is not None else ""
+        return f"{error.strerror or error}{':' if where else ''}{where}"
+    if type(error).__module__.startswith("podshim."):
+        return str(error)
+    import traceback
+
+    return "".join(traceback.format_exception(error)).rstrip()
+
+
+def _standard_input(limit: int) -> bytes:
+    """What containerd sent, at most `limit` bytes; nothing from a terminal or a closed one."""
+    try:
+        if os.isatty(0):
+            return b""
+        parts = []
+        while limit > 0 and (part := os.read(0, min(limit, 1 << 16))):
+            parts.append(part)
+            limit -= len(part)
+        return b"".join(parts)
+    except OSError:
+        return b""

@@ -1,0 +1,76 @@
+"""What a server sets on itself, once, before anything else.
+
+Theory of operation. A shim lives for weeks beside programs that it must not disturb. It works in
+`/`, so that it pins no mount; it keeps exactly the descriptors that it knows; it adopts the orphans
+of its containers; and whatever kills it, its last words go to standard error, which is the bundle's
+`panic.log`. On SIGUSR1 the interpreter writes all threads' stacks there even when the event loop
+is stuck.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import faulthandler
+import os
+import signal
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+_PR_SET_NAME = 15
+_PR_SET_CHILD_SUBREAPER = 36
+_MAX_NAME = 15
+_STDERR = 2
+UMASK = 0o022
+
+
+def settle(known: Collection[int], name: str) -> None:
+    """Make this process a server.
+
+    Args:
+        known: The descriptors to keep besides the standard ones; children won't inherit them.
+        name: How `ps` and `top` shall call the process (15 bytes of it).
+
+    Raises:
+        OSError: The kernel refuses.
+    """
+    close_unknown({0, 1, 2, *known})
+    for fd in known:
+        os.set_inheritable(fd, False)  # noqa: FBT003 - the standard library's signature
+    os.chdir("/")
+    os.umask(UMASK)
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    faulthandler.enable(file=_STDERR)
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    _prctl(_PR_SET_NAME, ctypes.c_char_p(os.fsencode(name)[:_MAX_NAME]))
+
+
+def close_unknown(known: Collection[int]) -> None:
+    """Close every descriptor but these; those that `start` passed on from who knows where.
+
+    Args:
+        known: What to keep.
+    """
+    for word in os.listdir("/proc/self/fd"):
+        fd = int(word)
+        if fd not in known:
+            try:
+                os.close(fd)
+            except OSError:  # listdir's own, closed by now
+                continue
+
+
+def dump_on_sigusr1() -> None:
+    """Write all threads' stacks on SIGUSR1, then do what was installed for it before."""
+    faulthandler.register(signal.SIGUSR1, file=_STDERR, all_threads=True, chain=True)
+
+
+def _prctl(option: int, argument: int | ctypes.c_char_p) -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    value = ctypes.c_ulong(argument) if isinstance(argument, int) else argument
+    zero = ctypes.c_ulong(0)
+    if libc.prctl(option, value, zero, zero, zero):
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), f"prctl {option}")

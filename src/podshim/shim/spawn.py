@@ -1,0 +1,180 @@
+"""A detached server process, and what it says before it serves.
+
+Theory of operation. `start` executes its own program once more with the action `serve`, in a
+session of its own, with four descriptors and no others: /dev/null as standard input and output,
+the bundle's `panic.log` as standard error, the listening socket as 3 and the write end of a pipe
+as 4. The server writes one byte into the pipe when it serves. If the pipe ends without that, the
+server has died, and `panic.log` holds its last words.
+
+`start` runs this module, so it uses `os.posix_spawn`, which costs no import and no copy of the
+page tables.
+"""
+
+# ruff: noqa: SIM105 - contextlib is too heavy for the start path
+
+import fcntl
+import os
+import select
+import sys
+import time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from podshim.bundle import Bundle
+
+SOCKET_FD = 3
+READY_FD = 4
+READY = b"1"
+
+#: The most of a dying server's words that an error repeats.
+MAX_WORDS = 32 << 10
+_CLEAR_OF_TARGETS = 10
+
+
+class SpawnError(Exception):
+    """The server could not be started, or ended before it served."""
+
+
+class Server:
+    """A server process that is being started. Call `serving`, or `kill` it.
+
+    Args:
+        pid: Its process id; it is this process's child and the leader of its own session.
+        ready_fd: The read end of its pipe; this object owns it.
+        panic_log: Where its standard error goes.
+        panic_size: How large that file was before.
+    """
+
+    __slots__ = ("_panic_log", "_panic_size", "_ready_fd", "pid")
+
+    def __init__(self, pid: int, ready_fd: int, panic_log: str, panic_size: int) -> None:
+        self.pid = pid
+        self._ready_fd = ready_fd
+        self._panic_log = panic_log
+        self._panic_size = panic_size
+
+    def serving(self, deadline: float) -> None:
+        """Wait until the server serves.
+
+        Args:
+            deadline: When to give up, by the monotonic clock (s).
+
+        Raises:
+            SpawnError: It has ended (the text is its last words), or the time is over.
+                Call `kill` then.
+        """
+        poll = select.poll()
+        poll.register(self._ready_fd, select.POLLIN)
+        remaining = deadline - time.monotonic()
+        if remaining <= 0 or not poll.poll(remaining * 1000):
+            raise SpawnError(f"the server, process {self.pid}, did not serve in time")
+        if os.read(self._ready_fd, 1) != READY:
+            words = tail(self._panic_log, self._panic_size, MAX_WORDS).strip()
+            raise SpawnError(words or f"the server, process {self.pid}, died without a word")
+
+    def kill(self) -> None:
+        """End the server and whatever it has started, and wait for its end."""
+        self.release()
+        for kill in (os.killpg, os.kill):
+            try:
+                kill(self.pid, 9)
+            except ProcessLookupError:
+                pass
+        try:
+            os.waitpid(self.pid, 0)
+        except ChildProcessError:
+            pass
+
+    def release(self) -> None:
+        """Give back what this process held of the server; the server goes on."""
+        if self._ready_fd >= 0:
+            os.close(self._ready_fd)
+            self._ready_fd = -1
+
+
+def spawn(
+    program: "Sequence[str]",
+    arguments: "Sequence[str]",
+    environment: "Mapping[str, str]",
+    bundle: "Bundle",
+    listener: int,
+) -> Server:
+    """Start a server.
+
+    Args:
+        program: What to execute, as `own_program` gives it.
+        arguments: The words behind it.
+        environment: All of the server's environment.
+        bundle: Its `panic.log` becomes the server's standard error.
+        listener: The listening socket's descriptor; it stays the caller's.
+
+    Raises:
+        OSError: It can't be started; nothing is left behind but an empty `panic.log`.
+    """
+    owned: list[int] = []
+    try:
+        path = bundle.file("panic.log")
+        panic = os.open(
+            path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600
+        )
+        owned.append(panic)
+        size = os.fstat(panic).st_size
+        ready, said = os.pipe2(os.O_CLOEXEC)
+        owned.extend((ready, said))
+        # Above the targets, or one dup2 could overwrite the source of the next.
+        sources = []
+        for fd in (panic, listener, said):
+            sources.append(fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _CLEAR_OF_TARGETS))
+            owned.append(sources[-1])
+        pid = os.posix_spawn(
+            program[0],
+            [*program, *arguments],
+            environment,
+            file_actions=[
+                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDWR, 0),
+                (os.POSIX_SPAWN_DUP2, 0, 1),
+                (os.POSIX_SPAWN_DUP2, sources[0], 2),
+                (os.POSIX_SPAWN_DUP2, sources[1], SOCKET_FD),
+                (os.POSIX_SPAWN_DUP2, sources[2], READY_FD),
+            ],
+            setsid=True,
+            setsigmask=[],
+        )
+        owned.remove(ready)
+    finally:
+        for fd in owned:
+            os.close(fd)
+    return Server(pid, ready, path, size)
+
+
+def own_program(original: "Sequence[str]", argument_count: int) -> "list[str]":
+    """How this program was executed, without its arguments.
+
+    It works for a console script, `python -m module`, `python script.py` and a frozen binary, so
+    that `ps` shows the server under the shim's own name.
+
+    Args:
+        original: The interpreter's whole command line (`sys.orig_argv`).
+        argument_count: How many of its last words were the program's arguments.
+    """
+    words = list(original[: len(original) - argument_count])
+    return [sys.executable or words[0], *words[1:]]
+
+
+def tail(path: str, start: int, limit: int) -> str:
+    """The last part of a file that has grown.
+
+    Args:
+        path: The file; one that can't be read counts as empty.
+        start: Where its new part begins.
+        limit: The most bytes wanted.
+    """
+    try:
+        with open(path, "rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(start, size - limit))
+            return file.read(limit).decode(errors="replace")
+    except OSError:
+        return ""
