@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 #: containerd kills the command after 5 s.
 TIMEOUT = 4.0
+LOCK_TIMEOUT = 0.5
 MAX_PANIC_LOG = 1 << 20
 KILLED = 137
 _INIT_PID = "init.pid"
@@ -130,10 +131,11 @@ def _remove_dead_socket(bundle: Bundle, warn: "Callable[[str], None]") -> None:
     """Remove the server's socket file, unless a server listens there."""
     try:
         place = socketpath.split(os.fsdecode(bundle.read(ADDRESS, _MAX_ADDRESS)).strip())
-        if place is None or not os.path.isdir(place[0]):
+        if place is None:
             return
-        with Rendezvous(place[0]) as rendezvous:
-            rendezvous.remove_dead(place[1], time.monotonic() + 1)
+        folder, name = place
+        with Rendezvous(folder, make=False) as rendezvous, rendezvous.locked(LOCK_TIMEOUT):
+            rendezvous.remove_dead(name)
     except FileNotFoundError:
         pass
     except (OSError, BundleError, RendezvousError) as error:

@@ -17,10 +17,11 @@ import logging
 import os
 import select
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
 MAX_LINE = select.PIPE_BUF
 _BARE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._/@^+")
@@ -149,12 +150,25 @@ def _open_first(paths: Iterable[str]) -> int:
     return -1
 
 
-def set_up(handler: logging.Handler, *, debug: bool) -> None:
-    """Let all of the process's log records go to a handler."""
+@contextmanager
+def to_fifo(fifos: Callable[[], Iterable[str]], *, debug: bool) -> Iterator[FifoHandler]:
+    """Let all of the process's log records go into a fifo, for a `with` block.
+
+    Args:
+        fifos: As `FifoHandler`'s.
+        debug: Whether records of level DEBUG are wanted.
+    """
+    handler = FifoHandler(fifos)
     handler.setFormatter(LogfmtFormatter())
     root = logging.getLogger()
+    before = root.level, logging.raiseExceptions
     root.addHandler(handler)
     root.setLevel(logging.DEBUG if debug else logging.INFO)
-    logging.getLogger("asyncio").setLevel(logging.WARNING)
     logging.raiseExceptions = False
-    logging.captureWarnings(True)  # noqa: FBT003 - the standard library's signature
+    try:
+        yield handler
+    finally:
+        root.removeHandler(handler)
+        handler.close()
+        root.setLevel(before[0])
+        logging.raiseExceptions = before[1]

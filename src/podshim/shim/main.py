@@ -59,7 +59,7 @@ def _act(asked: command.Command, engine: "type[Engine] | str", program: str) -> 
     elif asked.action == command.SERVE:
         from podshim.shim.serve import run
 
-        return run(load(engine), asked)
+        return run(load(engine), asked, os.environ, program)
     elif asked.action == command.DELETE:
         from podshim.shim.delete import delete
 

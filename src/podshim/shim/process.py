@@ -1,10 +1,11 @@
 """What a server sets on itself, once, before anything else.
 
 Theory of operation. A shim lives for weeks beside programs that it must not disturb. It works in
-`/`, so that it pins no mount; it keeps exactly the descriptors that it knows; it adopts the orphans
-of its containers; and whatever kills it, its last words go to standard error, which is the bundle's
-`panic.log`. On SIGUSR1 the interpreter writes all threads' stacks there even when the event loop
-is stuck.
+`/`, so that it pins no mount; it keeps exactly the descriptors that it knows; and whatever kills
+it, its last words go to standard error, which is the bundle's `panic.log`. On SIGUSR1 the
+interpreter writes all threads' stacks there even when the event loop is stuck.
+
+To adopt orphans (to be a subreaper) is left to the engine: only who reaps them may adopt them.
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
 _PR_SET_NAME = 15
-_PR_SET_CHILD_SUBREAPER = 36
 _MAX_NAME = 15
 _STDERR = 2
 UMASK = 0o022
@@ -43,8 +43,7 @@ def settle(known: Collection[int], name: str) -> None:
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     faulthandler.enable(file=_STDERR)
-    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
-    _prctl(_PR_SET_NAME, ctypes.c_char_p(os.fsencode(name)[:_MAX_NAME]))
+    _set_name(name)
 
 
 def close_unknown(known: Collection[int]) -> None:
@@ -67,10 +66,10 @@ def dump_on_sigusr1() -> None:
     faulthandler.register(signal.SIGUSR1, file=_STDERR, all_threads=True, chain=True)
 
 
-def _prctl(option: int, argument: int | ctypes.c_char_p) -> None:
+def _set_name(name: str) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
-    value = ctypes.c_ulong(argument) if isinstance(argument, int) else argument
     zero = ctypes.c_ulong(0)
-    if libc.prctl(option, value, zero, zero, zero):
+    text = ctypes.c_char_p(os.fsencode(name)[:_MAX_NAME])
+    if libc.prctl(_PR_SET_NAME, text, zero, zero, zero):
         number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number), f"prctl {option}")
+        raise OSError(number, os.strerror(number), "prctl PR_SET_NAME")

@@ -36,12 +36,14 @@ class RendezvousError(Exception):
 
 
 class Rendezvous:
-    """A socket folder, opened: made if it is missing, for its owner alone, never a symbolic link.
+    """A socket folder, opened: for its owner alone, never a symbolic link.
 
     Use it as a context manager, or `close` it.
 
     Args:
-        path: The folder, absolute and checked by `socketpath.check_dir`.
+        path: The folder, absolute.
+        make: Whether to make it, and what leads to it, where it is missing, and to take its
+            permissions from everybody else.
 
     Raises:
         OSError: It can't be made or opened.
@@ -50,19 +52,20 @@ class Rendezvous:
 
     __slots__ = ("_fd", "path")
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, *, make: bool = True) -> None:
         self.path = path
-        os.makedirs(os.path.dirname(path), mode=0o711, exist_ok=True)
-        try:
-            os.mkdir(path, 0o700)
-        except FileExistsError:
-            pass
+        if make:
+            os.makedirs(os.path.dirname(path), mode=0o711, exist_ok=True)
+            try:
+                os.mkdir(path, 0o700)
+            except FileExistsError:
+                pass
         self._fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
             facts = os.fstat(self._fd)
             if facts.st_uid != os.geteuid():
                 raise RendezvousError(f"socket directory {path} belongs to user {facts.st_uid}")
-            if facts.st_mode & 0o7777 != 0o700:
+            if make and facts.st_mode & 0o7777 != 0o700:
                 os.fchmod(self._fd, 0o700)
         except BaseException:
             os.close(self._fd)
@@ -89,32 +92,16 @@ class Rendezvous:
         """The path of a socket in the folder."""
         return f"{self.path}/{name}"
 
-    def lock(self, deadline: float) -> None:
-        """Take the folder's lock.
+    def locked(self, timeout: float) -> "_Locked":
+        """Hold the folder's lock in a `with` block.
 
         Args:
-            deadline: When to give up, by the monotonic clock (s).
+            timeout: How long to wait for it, in s.
 
         Raises:
             RendezvousError: Somebody else held it all the time.
         """
-        pause = _FIRST_PAUSE
-        while True:
-            try:
-                fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if time.monotonic() >= deadline:
-                    raise RendezvousError(
-                        f"socket directory {self.path} has been locked for too long"
-                    ) from None
-                time.sleep(pause)
-                pause = min(pause * 2, _LONGEST_PAUSE)
-            else:
-                return
-
-    def unlock(self) -> None:
-        """Let the next one act."""
-        fcntl.flock(self._fd, fcntl.LOCK_UN)
+        return _Locked(self._fd, self.path, timeout)
 
     def identity(self, name: str) -> tuple[int, int]:
         """What tells a socket file from a later one of the same name.
@@ -164,23 +151,53 @@ class Rendezvous:
         except FileNotFoundError:
             pass
 
-    def remove_dead(self, name: str, deadline: float) -> None:
-        """Remove a socket file on which nobody listens; takes the lock for it.
+    def remove_dead(self, name: str) -> None:
+        """Remove a socket file on which nobody listens. The caller holds the lock.
 
         Raises:
-            OSError, RendezvousError: It can't be looked at or removed.
+            OSError: It can't be looked at or removed.
         """
-        self.lock(deadline)
         try:
             visitor = knock(self.socket_path(name))
-            if visitor is None:
-                self.remove(name)
-            else:
-                visitor.close()
         except BlockingIOError:
-            pass
-        finally:
-            self.unlock()
+            return
+        if visitor is None:
+            self.remove(name)
+        else:
+            visitor.close()
+
+
+class _Locked:
+    __slots__ = ("_fd", "_path", "_timeout")
+
+    def __init__(self, fd: int, path: str, timeout: float) -> None:
+        self._fd = fd
+        self._path = path
+        self._timeout = timeout
+
+    def __enter__(self) -> None:
+        deadline = time.monotonic() + self._timeout
+        pause = _FIRST_PAUSE
+        while True:
+            try:
+                fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() >= deadline:
+                    raise RendezvousError(
+                        f"socket directory {self._path} has been locked for too long"
+                    ) from None
+                time.sleep(pause)
+                pause = min(pause * 2, _LONGEST_PAUSE)
+            else:
+                return
+
+    def __exit__(
+        self,
+        kind: "type[BaseException] | None",
+        error: "BaseException | None",
+        trace: "TracebackType | None",
+    ) -> None:
+        fcntl.flock(self._fd, fcntl.LOCK_UN)
 
 
 def knock(path: str) -> "_socket.socket | None":

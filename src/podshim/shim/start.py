@@ -40,6 +40,9 @@ JOIN_TIMEOUT = 60.0
 
 #: How often a server that is found may break the connection before that is taken for its nature.
 MAX_GONE = 100
+
+#: How long to wait for the lock when all that is left is to remove our own socket, in s.
+WITHDRAW_TIMEOUT = 1.0
 _PAUSE = 0.01
 
 
@@ -137,15 +140,12 @@ def _bind_or_visit(
     rendezvous: Rendezvous, name: str, deadline: float
 ) -> "hosting.Visitor | _socket.socket":
     """Connect to the server that has the socket, or take the place of none or a dead one."""
-    rendezvous.lock(deadline)
-    try:
+    with rendezvous.locked(deadline - time.monotonic()):
         connection = knock(rendezvous.socket_path(name))
         if connection is not None:
             return hosting.Visitor(connection)
         rendezvous.remove(name)
         return rendezvous.bind(name)
-    finally:
-        rendezvous.unlock()
 
 
 def _serve(
@@ -194,8 +194,7 @@ def _withdraw(bundle: Bundle, rendezvous: Rendezvous, name: str, identity: tuple
         except OSError:
             pass
     try:
-        rendezvous.lock(time.monotonic() + 1)
-        rendezvous.remove(name, identity)
-        rendezvous.unlock()
+        with rendezvous.locked(WITHDRAW_TIMEOUT):
+            rendezvous.remove(name, identity)
     except (OSError, RendezvousError):
         pass

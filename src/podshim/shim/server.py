@@ -1,0 +1,272 @@
+"""The server: one object, made of its parameters and the descriptors that it is given.
+
+Theory of operation. `ShimServer.run` opens the engine, offers the task services on the listening
+socket, says that it serves, and waits for a reason to leave: containerd has told it to go and no
+task is left, somebody called `stop`, nobody has needed it for a long time, or the socket is of no
+use any more. Then everything is taken down in the opposite order of its making, each part within a
+bounded time. The socket's file goes first, so that nobody comes to a server that is leaving; what
+containers still run are left as they are.
+
+The object reads no environment, no command line and no clock but the loop's, and sets nothing on
+the process: the same server runs in a fresh interpreter, in a fork of a warm one, and twice in one
+test. A grouped server outlives the bundle that it was started for: nothing here relies on that
+folder.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import logging
+import os
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from podshim import ttrpc
+from podshim.engine import Environment
+from podshim.shim.idle import PATIENCE, IdlePolicy
+from podshim.shim.rendezvous import BACKLOG, Rendezvous, RendezvousError
+from podshim.shim.spawn import READY
+from podshim.task.publisher import Publisher
+from podshim.task.registry import Registry
+from podshim.task.service import services
+from podshim.transport import unix
+from podshim.transport.address import AddressError, parse_endpoint
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Awaitable, Callable, Iterator
+
+    from podshim.bundle import Bundle
+    from podshim.engine import Engine
+    from podshim.ttrpc import Peer
+
+#: How often a server looks whether anybody needs it, in s.
+LOOK_EVERY = 30.0
+
+#: How long each step of the taking down may last, in s. The usual end takes no time at all.
+SOCKET_TIMEOUT = 2.0
+CALLS_TIMEOUT = 2.0
+EVENTS_TIMEOUT = 3.0
+TASKS_TIMEOUT = 5.0
+ENGINE_TIMEOUT = 5.0
+CONNECT_TIMEOUT = 5.0
+
+_log = logging.getLogger("podshim.shim")
+
+
+@dataclass(frozen=True, slots=True)
+class ServeParameters:
+    """What a server is told.
+
+    Args:
+        namespace: containerd's namespace of all its containers.
+        shim_id: The id of the task or sandbox that it was started for.
+        ttrpc_address: Where events go; empty for nowhere.
+        debug: Whether to be talkative.
+        patience: After how many s a server that nobody needs leaves.
+    """
+
+    namespace: str
+    shim_id: str
+    ttrpc_address: str = ""
+    debug: bool = False
+    patience: float = PATIENCE
+
+
+@dataclass(frozen=True, slots=True)
+class Inherited:
+    """What a server is given, and owns from then on.
+
+    Args:
+        listener: The listening socket.
+        ready_fd: Where it says that it serves; -1 if nobody wants to know.
+    """
+
+    listener: socket.socket
+    ready_fd: int = -1
+
+
+class ShimServer:
+    """A shim's server. Make it and run it on an event loop, once.
+
+    Args:
+        engine: The engine's class.
+        parameters: What it is told.
+        inherited: What it is given.
+
+    Raises:
+        OSError: The socket is none.
+    """
+
+    def __init__(
+        self, engine: type[Engine], parameters: ServeParameters, inherited: Inherited
+    ) -> None:
+        self._parameters = parameters
+        self._socket = inherited.listener
+        self._socket_file = _SocketFile(inherited.listener.getsockname())
+        self._ready_fd = inherited.ready_fd
+        self._engine = engine(
+            Environment(parameters.namespace, parameters.shim_id, debug=parameters.debug)
+        )
+        self._publisher = Publisher(_connector(parameters.ttrpc_address), parameters.namespace)
+        self._registry = Registry(self._engine, self._publisher.outbox)
+        self._stop = asyncio.Event()
+
+    def stop(self) -> None:
+        """Let `run` come to its end. Call it on the loop's thread."""
+        self._stop.set()
+
+    def bundles(self) -> Iterator[Bundle]:
+        """The bundles of the tasks that there are now."""
+        return (task.bundle for task in self._registry)
+
+    def describe(self) -> str:
+        """What it is doing, for people: its tasks, and where every coroutine stands."""
+        text = io.StringIO()
+        text.write("".join(f"{line}\n" for line in self._registry.snapshot()))
+        for task in asyncio.all_tasks():
+            task.print_stack(file=text)
+        return text.getvalue()
+
+    async def run(self) -> None:
+        """Serve until there is a reason to leave.
+
+        Raises:
+            Exception: It could not serve. What goes wrong on leaving is logged.
+        """
+        async with AsyncExitStack() as stack:
+            stack.callback(self._close_inherited)
+            await self._engine.open()
+            stack.push_async_callback(_leave, self._engine.close, ENGINE_TIMEOUT)
+            self._publisher.start()
+            stack.push_async_callback(_leave, self._stop_publishing, EVENTS_TIMEOUT + 1)
+            stack.push_async_callback(_leave, self._registry.close, TASKS_TIMEOUT + 1)
+            server = _CountingServer(services(self._registry))
+            # Whoever connects from now on sees this process as its peer, not the one that bound it.
+            self._socket.listen(BACKLOG)
+            listener = await unix.serve(self._socket, server, same_user=True)
+            stack.push_async_callback(_leave, listener.wait_closed, CALLS_TIMEOUT)
+            stack.push_async_callback(server.shutdown, CALLS_TIMEOUT)
+            stack.callback(listener.close)
+            stack.push_async_callback(asyncio.to_thread, self._socket_file.remove)
+            self._say_ready()
+            _log.info("shim serves", extra={"shim": self._parameters.shim_id})
+            reason = await self._reason_to_leave(server, listener)
+            _log.info("shim leaves", extra={"shim": self._parameters.shim_id, "reason": reason})
+
+    async def _reason_to_leave(self, server: _CountingServer, listener: unix.Listener) -> str:
+        """Wait for it."""
+        reasons = {
+            asyncio.create_task(self._registry.finished.wait()): "told to",
+            asyncio.create_task(self._stop.wait()): "signal",
+            asyncio.create_task(self._useless(server)): "nobody needs it",
+            asyncio.create_task(listener.wait_closed()): "its socket failed",
+        }
+        try:
+            await asyncio.wait(reasons, return_when=asyncio.FIRST_COMPLETED)
+            return next(reason for task, reason in reasons.items() if task.done())
+        finally:
+            for task in reasons:
+                task.cancel()
+            await asyncio.wait(reasons)
+
+    async def _useless(self, server: _CountingServer) -> None:
+        """Wait until nobody has needed the server for a long time."""
+        clock = asyncio.get_running_loop().time
+        policy = IdlePolicy(clock(), self._parameters.patience)
+        while True:
+            await asyncio.sleep(min(LOOK_EVERY, self._parameters.patience))
+            if policy.observe(
+                clock(),
+                tasks=len(self._registry),
+                connections=server.connections,
+                accepted=server.accepted,
+            ):
+                return
+
+    def _say_ready(self) -> None:
+        """Tell the helper that started us.
+
+        Raises:
+            BrokenPipeError: It is gone, so nobody will ever learn our address.
+        """
+        if self._ready_fd >= 0:
+            os.write(self._ready_fd, READY)
+            os.close(self._ready_fd)
+            self._ready_fd = -1
+
+    def _close_inherited(self) -> None:
+        self._socket.close()
+        if self._ready_fd >= 0:
+            os.close(self._ready_fd)
+            self._ready_fd = -1
+
+    async def _stop_publishing(self) -> None:
+        try:
+            await self._publisher.drain(EVENTS_TIMEOUT)
+        finally:
+            await self._publisher.close()
+
+
+class _CountingServer(ttrpc.Server):
+    """A ttrpc server that knows how many connections it has ever had."""
+
+    accepted = 0
+
+    def protocol(self, peer: Peer | None = None) -> asyncio.Protocol:
+        self.accepted += 1
+        return super().protocol(peer)
+
+
+class _SocketFile:
+    """The file of the listening socket, as long as it is still ours.
+
+    Args:
+        path: Where it was bound.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        facts = os.stat(path, follow_symlinks=False)
+        self._identity = facts.st_dev, facts.st_ino
+
+    def remove(self) -> None:
+        """Remove it, unless somebody else's is there by now. Blocks for a moment."""
+        folder, _, name = self._path.rpartition("/")
+        try:
+            with (
+                Rendezvous(folder or "/", make=False) as rendezvous,
+                rendezvous.locked(SOCKET_TIMEOUT),
+            ):
+                rendezvous.remove(name, self._identity)
+        except (OSError, RendezvousError) as error:
+            _log.warning("the socket's file stays: %s", error)
+
+
+def _connector(address: str) -> Callable[[], Awaitable[ttrpc.Client]] | None:
+    """What opens a connection to containerd's events service; None if there is none."""
+    if not address:
+        return None
+    try:
+        target = parse_endpoint(address)
+    except AddressError as error:
+        _log.warning("no events: %s", error)
+        return None
+    return lambda: unix.connect(target, timeout=CONNECT_TIMEOUT)
+
+
+async def _leave(step: Callable[[], Awaitable[object]], limit: float) -> None:
+    """Do one step of the taking down; whatever goes wrong, the next one follows."""
+    try:
+        async with asyncio.timeout(limit):
+            await step()
+    except TimeoutError:
+        _log.error("gave up %s after %g s", _name(step), limit)
+    except Exception:  # noqa: BLE001 - logged; what follows must be taken down too
+        _log.exception("%s failed", _name(step))
+
+
+def _name(step: object) -> str:
+    return getattr(step, "__qualname__", repr(step))
