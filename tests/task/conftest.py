@@ -1,0 +1,28 @@
+"""A pod for each test; what is logged as an error fails the test that does not expect it."""
+
+import logging
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from task_support import Pod
+
+
+@pytest_asyncio.fixture
+async def pod(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, request: pytest.FixtureRequest
+) -> AsyncIterator[Pod]:
+    with caplog.at_level(logging.DEBUG, logger="podshim"):
+        pod = Pod(tmp_path)
+        yield pod
+        await pod.close()
+    errors = [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR]
+    if request.node.get_closest_marker("logs_errors") is None:
+        assert errors == []
+    else:
+        assert errors
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "logs_errors: the test makes the task layer log an error")
