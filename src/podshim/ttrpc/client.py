@@ -319,12 +319,13 @@ class ClientStream(Generic[Req, Res]):
         """Half-close, and wait for the one response of a client stream.
 
         Raises:
-            As `send`, and ProtocolError if the server ended the stream without a response.
+            As `send`, and ProtocolError if the stream has ended without a response, or it has
+                been taken already.
         """
         await self.close_send()
         async for message in self:
             return message
-        raise ProtocolError("the server ended the stream without a response: protocol error")
+        raise ProtocolError("the stream has ended without a response: protocol error")
 
     def __aiter__(self) -> AsyncIterator[Res]:
         return self

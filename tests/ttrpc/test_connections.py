@@ -1,0 +1,506 @@
+"""The life of a connection: its end, its limits, and that nothing of it stays behind."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import weakref
+from typing import TYPE_CHECKING
+
+import pytest
+from google.protobuf.wrappers_pb2 import Int64Value, StringValue
+from hypothesis import HealthCheck, given, settings, strategies as st
+from ttrpc_support import (
+    DEADLINE,
+    GROW,
+    JOIN,
+    SAY,
+    SPELL,
+    TALK,
+    Echo,
+    eventually,
+    frame,
+    pair,
+    raw_connection,
+    raw_server,
+    receive_exactly,
+    receive_frame,
+    request,
+    string,
+)
+
+from podshim.errors import Code
+from podshim.ttrpc import Client, ClientStream, ConnectionLost, Server, StatusError
+from podshim.ttrpc.inbox import LIMIT
+
+if TYPE_CHECKING:
+    import socket
+
+    from podshim.ttrpc.server_channel import ServerChannel
+
+REQUEST, RESPONSE, DATA = 1, 2, 3
+CLOSED, OPEN, NO_DATA = 1, 2, 4
+
+
+def word(value: str) -> StringValue:
+    return StringValue(value=value)
+
+
+def channel_of(server: Server) -> ServerChannel:
+    (channel,) = server._roster.channels
+    return channel
+
+
+async def send(sock: socket.socket, data: bytes) -> None:
+    async with asyncio.timeout(DEADLINE):
+        await asyncio.get_running_loop().sock_sendall(sock, data)
+
+
+def send_some(sock: socket.socket, data: bytes) -> int | None:
+    """Send what the kernel takes; None if that is nothing."""
+    try:
+        return sock.send(data)
+    except BlockingIOError:
+        return None
+
+
+@pytest.fixture
+async def echo() -> Echo:
+    return Echo()
+
+
+@pytest.fixture
+async def server(echo: Echo) -> Server:
+    return Server([echo.service()])
+
+
+# The end of a connection.
+
+
+async def test_calls_fail_when_the_server_goes_away(server: Server, echo: Echo) -> None:
+    async with pair(server) as client:
+        calls = [asyncio.create_task(client.call(SAY, word("hold"))) for _ in range(3)]
+        await eventually(lambda: echo.waiting == 3)
+        server.close()
+        for call in calls:
+            with pytest.raises(ConnectionLost, match=r"^ttrpc: closed$"):
+                await call
+        await client.closed
+        assert client.is_lost
+        with pytest.raises(ConnectionLost, match=r"^ttrpc: closed$"):
+            await client.call(SAY, word("hi"))
+        with pytest.raises(ConnectionLost):
+            async with client.stream(TALK):
+                pytest.fail("there is no connection")
+    await server.wait_closed()
+    assert echo.cancelled == 3
+    assert server.calls == server.connections == 0
+
+
+async def test_handlers_are_cancelled_when_the_client_goes_away(server: Server, echo: Echo) -> None:
+    async with pair(server) as client:
+        tasks = [
+            asyncio.create_task(client.call(SAY, word("hold"))),
+            asyncio.create_task(client.call(SAY, word("hold"), timeout=DEADLINE)),
+        ]
+        async with client.stream(SPELL, word("_")):
+            await eventually(lambda: echo.waiting == 3)
+            client.close()
+            for task in tasks:
+                with pytest.raises(ConnectionLost):
+                    await task
+            await eventually(lambda: echo.cancelled == 3)
+    await eventually(lambda: server.calls == server.connections == 0)
+    assert await server.shutdown(DEADLINE)
+
+
+async def test_a_client_stream_ends_for_its_handler_when_the_client_goes_away(
+    server: Server, echo: Echo
+) -> None:
+    async with raw_connection(server) as sock:
+        await send(sock, frame(1, REQUEST, OPEN, request("Join", string("a"))))
+        await eventually(lambda: server.calls == 1)
+    await eventually(lambda: server.calls == server.connections == 0)
+
+
+async def test_what_came_before_the_end_is_delivered_first() -> None:
+    async with raw_server() as (client, sock), client.stream(SPELL, word("x")) as stream:
+        await receive_frame(sock)
+        total = 3 * LIMIT
+        await send(sock, b"".join(frame(1, DATA, 0, string(str(i))) for i in range(total)))
+        sock.close()
+        await asyncio.sleep(0)
+        found = [await anext(stream) for _ in range(total)]
+        assert found == [word(str(i)) for i in range(total)]
+        with pytest.raises(ConnectionLost):
+            await anext(stream)
+
+
+async def test_an_answer_before_the_end_is_an_answer() -> None:
+    async with raw_server() as (client, sock):
+        call = asyncio.create_task(client.call(SAY, word("x")))
+        await receive_frame(sock)
+        await send(sock, frame(1, RESPONSE) + b"\0\0\0")
+        sock.close()
+        assert await call == word("")
+
+
+async def test_closing_twice_and_before_connecting() -> None:
+    client = Client()
+    client.close()
+    client.close()
+    await client.closed
+    with pytest.raises(ConnectionLost):
+        await client.call(SAY, word("x"))
+
+
+async def test_waiting_for_the_end_can_be_given_up(server: Server) -> None:
+    async with pair(server) as client:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(client.closed, 0.01)
+        assert await client.call(SAY, word("hi")) == word("hi!")
+
+
+# Shutting a server down.
+
+
+async def test_shutdown_lets_calls_end(server: Server, echo: Echo) -> None:
+    async with pair(server) as busy, pair(server) as idle:
+        call = asyncio.create_task(busy.call(SAY, word("hold")))
+        await eventually(lambda: echo.waiting == 1)
+        shutdown = asyncio.create_task(server.shutdown(DEADLINE))
+        await idle.closed
+        # A connection that is still there is still served.
+        assert await busy.call(SAY, word("hi")) == word("hi!")
+        echo.release.set()
+        assert await call == word("hold!")
+        await busy.closed
+        assert await shutdown is True
+    assert server.connections == server.calls == 0
+
+
+async def test_shutdown_ends_at_its_deadline(server: Server, echo: Echo) -> None:
+    async with pair(server) as client:
+        call = asyncio.create_task(client.call(SAY, word("hold")))
+        await eventually(lambda: echo.waiting == 1)
+        assert await server.shutdown(0.02) is False
+        with pytest.raises(ConnectionLost):
+            await call
+    await server.wait_closed()
+    assert echo.cancelled == 1
+
+
+async def test_a_server_that_shuts_down_takes_no_connection(server: Server) -> None:
+    assert await server.shutdown(DEADLINE)
+    async with pair(server) as client:
+        await client.closed
+    await server.wait_closed()
+
+
+async def test_many_refusals_do_not_make_a_connection_look_idle(server: Server, echo: Echo) -> None:
+    async with raw_connection(server) as sock:
+        await send(sock, frame(1, REQUEST, 0, request("Say", string("hold"))))
+        for _ in range(10):
+            await send(sock, frame(2, DATA))
+            assert (await receive_frame(sock))[0] == 2
+        shutdown = asyncio.create_task(server.shutdown(DEADLINE))
+        await asyncio.sleep(0)
+        echo.release.set()
+        assert (await receive_frame(sock))[0] == 1
+        assert await shutdown is True
+    assert echo.finished == 1
+
+
+def test_a_service_is_registered_once() -> None:
+    async def twice() -> None:
+        service = Echo().service()
+        with pytest.raises(ValueError, match=r"service podshim.test.Echo is registered twice"):
+            Server([service, service])
+
+    asyncio.run(twice())
+
+
+# Peers that break the rules.
+
+
+@pytest.mark.parametrize("method", ["Say", "Spell"])
+async def test_data_on_a_running_call_whose_client_does_not_stream(
+    server: Server, echo: Echo, method: str
+) -> None:
+    payload = string("hold" if method == "Say" else "_")
+    async with raw_connection(server) as sock:
+        await send(sock, frame(1, REQUEST, 0, request(method, payload)))
+        await eventually(lambda: echo.waiting == 1)
+        await send(sock, frame(1, DATA, 0, b"x"))
+        stream_id, kind, _, answer = await receive_frame(sock)
+        assert (stream_id, kind) == (1, RESPONSE)
+        assert b"data handling error: ttrpc: stream closed" in answer
+        await eventually(lambda: echo.cancelled == 1 and server.calls == 0)
+        await send(sock, frame(3, REQUEST, 0, request("Say", string("x"))))
+        assert (await receive_frame(sock))[0] == 3
+
+
+async def test_a_fast_handler_leaves_nothing_behind(server: Server) -> None:
+    async with raw_connection(server) as sock:
+        wire = frame(1, REQUEST, OPEN, request("Talk", string("bye")))
+        await send(sock, wire + frame(1, DATA, CLOSED | NO_DATA))
+        assert await receive_frame(sock) == (1, DATA, CLOSED | NO_DATA, b"")
+        channel = channel_of(server)
+        assert not channel._calls
+        assert not channel._inboxes
+        assert channel._core.open_streams == 0
+
+
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    st.lists(
+        st.one_of(
+            st.binary(max_size=40),
+            st.builds(
+                frame,
+                st.integers(0, 9),
+                st.integers(0, 4),
+                st.integers(0, 7),
+                st.sampled_from(
+                    [b"", b"\xff", request("Sing")]
+                    + [request(m, string("a")) for m in ("Say", "Join", "Spell", "Talk")]
+                ),
+            ),
+        ),
+        max_size=30,
+    )
+)
+def test_no_client_disturbs_a_server(pieces: list[bytes]) -> None:
+    async def scenario() -> None:
+        server = Server([Echo().service()])
+        async with pair(server) as client:
+            async with raw_connection(server) as sock:
+                await send(sock, b"".join(pieces))
+                assert await client.call(SAY, word("hi"), timeout=DEADLINE) == word("hi!")
+            await eventually(lambda: server.connections == 1 and server.calls == 0)
+
+    asyncio.run(scenario())
+
+
+# Streams that are not read.
+
+
+async def test_an_unread_stream_fails_alone_at_the_server(echo: Echo) -> None:
+    server = Server([echo.service()], stall_timeout=0.05)
+    async with pair(server) as client:
+        async with client.stream(JOIN, metadata={"hold": "1"}) as stream:
+            for number in range(LIMIT + 1):
+                await stream.send(word(str(number)))
+            other = asyncio.create_task(client.call(SAY, word("hi")))
+            with pytest.raises(
+                StatusError, match=r"^data handling error: ttrpc: stream buffer full$"
+            ) as caught:
+                await anext(stream)
+            assert caught.value.code is Code.INVALID_ARGUMENT
+            assert await other == word("hi!")
+        await eventually(lambda: echo.cancelled == 1)
+
+
+async def test_a_full_stream_that_is_read_in_time_loses_nothing(echo: Echo) -> None:
+    server = Server([echo.service()], stall_timeout=DEADLINE)
+    total = 5 * LIMIT
+    async with pair(server) as client, client.stream(JOIN, metadata={"hold": "1"}) as stream:
+        for number in range(total):
+            await stream.send(word(str(number)))
+        await stream.close_send()
+        await eventually(lambda: channel_of(server)._stalled is not None)
+        echo.release.set()
+        answer = await stream.response()
+        assert answer.value == " ".join(str(number) for number in range(total))
+
+
+async def test_an_unread_stream_fails_alone_at_the_client(server: Server) -> None:
+    async with (
+        pair(server, lambda: Client(stall_timeout=0.05)) as client,
+        client.stream(SPELL, word("x" * (LIMIT + 1))) as stream,
+    ):
+        other = asyncio.create_task(client.call(SAY, word("hi")))
+        await eventually(lambda: stream._inbox.ended)
+        assert [await anext(stream) for _ in range(LIMIT)] == [word("x")] * LIMIT
+        with pytest.raises(StatusError, match=r"^ttrpc: stream buffer full$"):
+            await anext(stream)
+        assert await other == word("hi!")
+
+
+async def test_a_stalled_stream_that_is_left_holds_up_nothing(server: Server) -> None:
+    async with pair(server, lambda: Client(stall_timeout=DEADLINE)) as client:
+        async with client.stream(SPELL, word("x" * (2 * LIMIT))):
+            await eventually(lambda: client._stalled is not None)
+            other = asyncio.create_task(client.call(SAY, word("hi")))
+        assert await other == word("hi!")
+
+
+async def test_a_connection_that_ends_while_stalled() -> None:
+    async with (
+        raw_server(lambda: Client(stall_timeout=DEADLINE)) as (client, sock),
+        client.stream(SPELL, word("x")) as stream,
+    ):
+        await receive_frame(sock)
+        total = 2 * LIMIT
+        await send(sock, frame(1, DATA, 0, string("x")) * total)
+        await eventually(lambda: client._stalled is not None)
+        client.abort()
+        await client.closed
+        assert [await anext(stream) for _ in range(total)] == [word("x")] * total
+        with pytest.raises(ConnectionLost):
+            await anext(stream)
+
+
+# Peers that do not read.
+
+
+async def test_a_client_that_takes_nothing_is_given_up_and_costs_little(
+    echo: Echo, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = Server([echo.service()], write_timeout=0.2)
+    size = 1 << 20
+    one = b"\x08" + bytes([0x80, 0x80, 0x40])
+    most = 0
+    async with raw_connection(server) as sock:
+        channel = channel_of(server)
+        wire = b"".join(frame(i, REQUEST, 0, request("Grow", one)) for i in range(1, 201, 2))
+        await send(sock, wire)
+        while server.connections:
+            if channel._transport is not None:
+                most = max(most, channel._transport.get_write_buffer_size())
+            await asyncio.sleep(0.001)
+        await eventually(lambda: server.calls == 0)
+    # The buffer's high-water mark, and one message that was written below it.
+    assert 0 < most < size + 100_000
+    assert [record.getMessage() for record in caplog.records] == [
+        "ttrpc: a peer took nothing for 0.2 s: closing"
+    ]
+
+
+async def test_refusals_that_are_not_read_do_not_pile_up(echo: Echo) -> None:
+    server = Server([echo.service()], write_timeout=DEADLINE)
+    async with raw_connection(server) as sock:
+        channel = channel_of(server)
+        sent = 0
+        while (taken := send_some(sock, frame(2, DATA) * 1000)) is not None:
+            sent += taken
+            # The server has its turn, and stops reading at some point.
+            for _ in range(3):
+                await asyncio.sleep(0)
+        transport = channel._transport
+        assert transport is not None
+        # One read's worth of refusals, each about six times as long as its cause.
+        assert transport.get_write_buffer_size() < 8 * 262144
+        # All of it is answered when the client reads at last.
+        for _ in range(sent // 10):
+            stream_id, kind, _, _ = await receive_frame(sock)
+            assert (stream_id, kind) == (2, RESPONSE)
+
+
+async def test_a_slow_client_is_not_given_up(echo: Echo) -> None:
+    server = Server([echo.service()], write_timeout=DEADLINE)
+    async with raw_connection(server) as sock:
+        four_mib = b"\x08" + bytes([0x80, 0x80, 0xFF, 1])
+        await send(sock, frame(1, REQUEST, 0, request("Grow", four_mib)))
+        channel = channel_of(server)
+        await eventually(lambda: channel._write_timer is not None)
+        before = channel._taken()
+        await receive_exactly(sock, 500_000)
+        await eventually(lambda: channel._taken() > before)
+        # What the timer does at its end: it took something, so it has as long again.
+        channel._stop_timers()
+        channel._check_writing(before)
+        assert channel._write_timer is not None
+        assert server.connections == 1
+        channel._stop_timers()
+        channel._check_writing(channel._taken())
+        await eventually(lambda: server.connections == 0)
+
+
+async def fill(client: Client, stream: ClientStream[StringValue, StringValue]) -> None:
+    """Send until the connection takes no more."""
+    while client._writable.is_set():
+        await stream.send(word("x" * 100_000))
+
+
+async def test_a_server_that_takes_nothing_holds_up_senders_and_is_given_up() -> None:
+    async with raw_server(lambda: Client(write_timeout=0.1)) as (client, _):
+        async with client.stream(JOIN) as stream:
+            await fill(client, stream)
+            with pytest.raises(ConnectionLost):
+                await stream.send(word("x"))
+        await client.closed
+
+
+async def test_a_call_that_can_not_be_sent_meets_its_deadline() -> None:
+    async with raw_server() as (client, _), client.stream(JOIN) as stream:
+        await fill(client, stream)
+        with pytest.raises(StatusError, match=r"^context deadline exceeded$"):
+            await client.call(SAY, word("hi"), timeout=0.02)
+        with pytest.raises(StatusError, match=r"^context deadline exceeded$"):
+            await client.stream(TALK, timeout=0.02).__aenter__()
+
+
+async def test_both_ends_sending_at_once_do_not_wait_for_each_other(server: Server) -> None:
+    big = word("x" * 300_000)
+    async with pair(server) as client, client.stream(TALK) as stream:
+
+        async def feed() -> None:
+            for _ in range(40):
+                await stream.send(big)
+            await stream.close_send()
+
+        async with asyncio.timeout(DEADLINE), asyncio.TaskGroup() as group:
+            group.create_task(feed())
+            assert len([each async for each in stream]) == 40
+
+
+# Nothing stays behind.
+
+
+async def test_nothing_of_a_connection_survives_it(server: Server, echo: Echo) -> None:
+    async with pair(server) as client:
+        channel = weakref.ref(channel_of(server))
+        reference = weakref.ref(client)
+        await client.call(SAY, word("hi"))
+        with pytest.raises(StatusError):
+            await client.call(SAY, word("missing"))
+        call = asyncio.create_task(client.call(SAY, word("hold")))
+        async with client.stream(TALK) as stream, client.stream(JOIN):
+            await stream.send(word("a"))
+            await anext(stream)
+            inbox = weakref.ref(stream._inbox)
+            await eventually(lambda: echo.waiting == 1)
+    with pytest.raises(ConnectionLost):
+        await call
+    await eventually(lambda: server.calls == server.connections == 0)
+    del client, call, stream
+    gc.collect()
+    assert [reference(), channel(), inbox()] == [None] * 3
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_a_hundred_thousand_calls_leave_the_tables_empty(server: Server) -> None:
+    async with pair(server) as client:
+        request = word("x")
+        for _ in range(1000):
+            await asyncio.gather(*(client.call(SAY, request) for _ in range(100)))
+        channel = channel_of(server)
+        assert client.open_calls == client._core.open_streams == 0
+        assert not channel._calls
+        assert not channel._inboxes
+        assert channel._core.open_streams == server.calls == 0
+        assert client._core._next_id == 200_001
+
+
+async def test_the_limit_of_open_calls(echo: Echo) -> None:
+    server = Server([echo.service()], max_streams=2)
+    async with pair(server) as client:
+        calls = [asyncio.create_task(client.call(SAY, word("hold"))) for _ in range(2)]
+        await eventually(lambda: echo.waiting == 2)
+        with pytest.raises(StatusError, match=r"\(limit 2\)$") as caught:
+            await client.call(SAY, word("hi"))
+        assert caught.value.code is Code.RESOURCE_EXHAUSTED
+        echo.release.set()
+        await asyncio.gather(*calls)
+        assert (await client.call(GROW, Int64Value(value=1))).value == b"\0"
