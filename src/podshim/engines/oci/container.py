@@ -1,0 +1,432 @@
+"""One OCI container: what the runtime, the reaper, the streams and the cgroup do together.
+
+Theory of operation. `create` (in `creation`) has made the container; this object acts on it and
+removes it. Its processes come into being in `Launcher.launch`: the runtime command runs with the
+process's streams, leaves a pid file and a child of the shim behind, and the child is adopted while
+the reaper still remembers exits of unknown pids, so that a process which died at once is not lost.
+
+Order and state are the task layer's. The few facts kept here are those that only the engine needs:
+whether the cgroup is frozen, which execs live, whether the init's end has been dealt with.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import signal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from podshim.engine import Container
+from podshim.engines.oci import checkpoints, commands
+from podshim.engines.oci.process import ExecProcess, InitProcess, kill_error
+from podshim.engines.oci.runtime import RuntimeFailureError
+from podshim.engines.oci.stdio import StreamContext, Streams
+from podshim.engines.oci.streams import open_streams
+from podshim.errors import (
+    DeadlineExceededError,
+    FailedPreconditionError,
+    InvalidArgumentError,
+    NotFoundError,
+    ShimError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from podshim.bundle import Bundle
+    from podshim.engine import Stdio, TypedValue
+    from podshim.engines.oci.cgroups import Cgroup
+    from podshim.engines.oci.oom import OomWatch
+    from podshim.engines.oci.reaper import Child, Reaper
+    from podshim.engines.oci.rootfs import Rootfs
+    from podshim.engines.oci.runtime import Runtime
+
+log = logging.getLogger(__name__)
+
+INIT_PID_FILE = "init.pid"
+
+#: How long the init of a deleted container may take to be reaped, seconds.
+_REAP_LIMIT = 10.0
+
+
+def read_pid(path: str) -> int:
+    """Read the pid that a runtime wrote.
+
+    Raises:
+        ShimError: There is none.
+    """
+    try:
+        with open(path, "rb", buffering=0) as file:
+            pid = int(file.read(32))
+    except (OSError, ValueError) as error:
+        raise ShimError(f"open {path}: {getattr(error, 'strerror', None) or error}") from error
+    if pid <= 0:
+        raise ShimError(f"{path}: not a process id: {pid}")
+    return pid
+
+
+def exec_pid_file(exec_id: str) -> str:
+    """The name of an exec's pid file in the bundle.
+
+    `init` would get the init's own file, so it gets a name that no identifier can have.
+    """
+    return ".init.pid" if exec_id == "init" else f"{exec_id}.pid"
+
+
+@dataclass(frozen=True, slots=True)
+class SpecFacts:
+    """What the engine must know of a container's `config.json`.
+
+    Args:
+        shared_pids: Whether it has no pid namespace of its own, so that its processes outlive the
+            init. An unreadable spec counts as shared: killing too much is better than a leak.
+        labelled: Whether its init has an SELinux label.
+    """
+
+    shared_pids: bool = True
+    labelled: bool = False
+
+    @classmethod
+    def of(cls, spec: dict[str, object]) -> SpecFacts:
+        """Read them from a spec, whatever it looks like."""
+        linux, process = spec.get("linux"), spec.get("process")
+        namespaces = linux.get("namespaces") if isinstance(linux, dict) else None
+        private = any(
+            isinstance(item, dict) and item.get("type") == "pid" and not item.get("path")
+            for item in (namespaces if isinstance(namespaces, list) else [])
+        )
+        label = process.get("selinuxLabel") if isinstance(process, dict) else None
+        return cls(shared_pids=not private, labelled=bool(label))
+
+
+class Launcher:
+    """Runs the runtime commands that leave a process behind.
+
+    Args:
+        reaper: Who watches processes.
+        runtime: The container's runtime.
+    """
+
+    def __init__(self, reaper: Reaper, runtime: Runtime) -> None:
+        self._reaper = reaper
+        self._runtime = runtime
+
+    async def launch(
+        self, command: str, arguments: Sequence[str], pid_file: str, streams: Streams
+    ) -> Child:
+        """Run a command that creates, executes or restores a process.
+
+        Args:
+            command: The runtime's command.
+            arguments: All that follows it.
+            pid_file: The file that it will write.
+            streams: The process's streams; they are started, but stay the caller's.
+
+        Returns:
+            The process.
+
+        Raises:
+            RuntimeFailureError: The runtime refused.
+            ShimError: A later step failed; the process, if its pid is known, has been killed.
+            DeadlineExceededError: A step took too long.
+        """
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(pid_file)
+        with self._reaper.launch() as launch:
+            await self._runtime.run(
+                command,
+                *arguments,
+                prefix=f"OCI runtime {command} failed",
+                streams=streams.runtime,
+            )
+            kind = "exec" if command == "exec" else "container"
+            try:
+                child = launch.adopt(read_pid(pid_file))
+            except ShimError as error:
+                raise ShimError(
+                    f"failed to retrieve OCI runtime {kind} pid: {error.detail}"
+                ) from error
+        try:
+            await streams.started()
+        except BaseException:
+            child.signal(signal.SIGKILL)
+            raise
+        return child
+
+
+class OciContainer(Container):
+    """A container made by an OCI runtime; used on the loop's thread."""
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        launcher: Launcher,
+        bundle: Bundle,
+        context: StreamContext,
+        facts: SpecFacts,
+        rootfs: Rootfs,
+    ) -> None:
+        self._runtime = runtime
+        self._launcher = launcher
+        self._bundle = bundle
+        self._context = context
+        self._facts = facts
+        self._rootfs = rootfs
+        self._init: InitProcess | None = None
+        self._execs: set[ExecProcess] = set()
+        self._cgroup: Cgroup | None = None
+        self._oom: OomWatch | None = None
+        self._frozen = False
+        self._init_ended = False
+
+    @property
+    def init(self) -> InitProcess:
+        """The container's first process."""
+        if self._init is None:
+            raise ShimError("the container has not been created")
+        return self._init
+
+    def set_init(self, init: InitProcess) -> None:
+        """Complete the creation: the init's functions need the container first."""
+        self._init = init
+
+    async def watch(self, pid: int) -> None:
+        """Find the cgroup that the init was created in, and watch it for kills; never fails."""
+        from podshim.engines.oci import cgroups, oom
+
+        try:
+            self._cgroup = await cgroups.load(pid)
+            await self._cgroup.enable_controllers()
+        except (ShimError, OSError) as error:
+            log.warning("%s: no statistics: %s", self._runtime.container_id, error)
+        self._oom = oom.OomWatch.open(self._cgroup)
+
+    async def start_init(self) -> None:
+        """Run `start`.
+
+        Raises:
+            ShimError: The runtime refused.
+        """
+        await self._runtime.run(
+            "start", self._runtime.container_id, prefix="OCI runtime start failed"
+        )
+
+    async def exec(self, exec_id: str, spec: bytes, stdio: Stdio) -> ExecProcess:
+        """Prepare a further process.
+
+        Raises:
+            InvalidArgumentError: `spec` is not a JSON object.
+        """
+        try:
+            process = json.loads(spec)
+        except (ValueError, RecursionError) as error:
+            raise InvalidArgumentError(f"exec spec is not valid JSON: {error}") from error
+        if not isinstance(process, dict):
+            raise InvalidArgumentError("exec spec is not a JSON object")
+        process["terminal"] = stdio.terminal
+        context = StreamContext(
+            self._context.reaper,
+            self._context.namespace,
+            exec_id,
+            self._context.bundle,
+            self._context.uid,
+            self._context.gid,
+            labelled=self._facts.labelled or bool(process.get("selinuxLabel")),
+        )
+        text = json.dumps(process).encode() + b"\n"
+
+        async def start(exec_: ExecProcess) -> None:
+            await self._start_exec(exec_, exec_id, text, stdio, context)
+
+        def forget(exec_: ExecProcess) -> None:
+            self._execs.discard(exec_)
+            with contextlib.suppress(OSError):
+                os.unlink(self._bundle.file(exec_pid_file(exec_id)))
+
+        return ExecProcess(Streams(), start, forget)
+
+    async def _start_exec(
+        self,
+        exec_: ExecProcess,
+        exec_id: str,
+        spec: bytes,
+        stdio: Stdio,
+        context: StreamContext,
+    ) -> None:
+        if self.init.exit is not None:
+            raise FailedPreconditionError(
+                f"container {self._runtime.container_id} init process is not running"
+            )
+        streams = await open_streams(stdio, context)
+        # The bundle is private to root, and no identifier begins with a dot.
+        name = f".process.{exec_id}.json"
+        try:
+            self._bundle.write(name, spec)
+            try:
+                pid_file = self._bundle.file(exec_pid_file(exec_id))
+                arguments = commands.exec_(
+                    self._bundle.file(name),
+                    pid_file,
+                    streams.console_socket,
+                    self._runtime.container_id,
+                )
+                child = await self._launcher.launch("exec", arguments, pid_file, streams)
+            finally:
+                with contextlib.suppress(OSError):
+                    os.unlink(self._bundle.file(name))
+        except OSError as error:
+            await streams.close()
+            raise ShimError(f"OCI runtime exec failed: {error}") from error
+        except BaseException:
+            await streams.close()
+            raise
+        exec_.streams = streams
+        exec_.adopt(child)
+        self._execs.add(exec_)
+        if self._init_ended and self._facts.shared_pids:
+            child.signal(signal.SIGKILL)  # it came after the others had been killed
+
+    async def kill(self, signal: int, *, everyone: bool) -> None:
+        """Send a signal to the init, or to all processes.
+
+        Raises:
+            NotFoundError: The init has ended, or the container is gone.
+            ShimError: The runtime refused for another reason.
+        """
+        if everyone:
+            await self.kill_by_runtime(signal, "--all")
+        else:
+            await self.init.kill(signal)
+
+    async def kill_by_runtime(self, number: int, *flags: str) -> None:
+        """Run `kill`, and tell by its words what a failure means."""
+        try:
+            await self._runtime.run("kill", *flags, self._runtime.container_id, str(number))
+        except RuntimeFailureError as error:
+            raise kill_error(error.detail) from error
+
+    async def init_exited(self) -> None:
+        """Deal with the init's end: count kills, end what survives it, thaw what is frozen."""
+        self._init_ended = True
+        if self._oom is not None:
+            await self._oom.finish()
+        if self._facts.shared_pids:
+            await self._kill_survivors()
+        if self._frozen:
+            with contextlib.suppress(ShimError):
+                await self.resume()
+
+    async def _kill_survivors(self) -> None:
+        try:
+            await self._runtime.run(
+                "kill",
+                "--all",
+                self._runtime.container_id,
+                str(int(signal.SIGKILL)),
+                prefix="OCI runtime killall failed",
+            )
+        except ShimError as error:
+            log.warning("failed to kill init's children: %s", error)
+        for exec_ in self._execs:
+            with contextlib.suppress(NotFoundError):
+                exec_.signal(signal.SIGKILL)
+
+    async def pause(self) -> None:
+        """Freeze all processes."""
+        await self._runtime.run(
+            "pause", self._runtime.container_id, prefix="OCI runtime pause failed"
+        )
+        self._frozen = True
+
+    async def resume(self) -> None:
+        """Thaw all processes."""
+        await self._runtime.run(
+            "resume", self._runtime.container_id, prefix="OCI runtime resume failed"
+        )
+        self._frozen = False
+
+    async def pids(self) -> Sequence[int]:
+        """List the host's ids of all processes in the container."""
+        output = await self._runtime.run("ps", "--format", "json", self._runtime.container_id)
+        try:
+            pids = json.loads(output) or []
+        except (ValueError, RecursionError) as error:
+            raise ShimError(f"{self._runtime.binary} ps: {error}") from error
+        if not isinstance(pids, list) or not all(isinstance(pid, int) for pid in pids):
+            raise ShimError(f"{self._runtime.binary} ps: not a list of process ids")
+        return pids
+
+    async def update(self, resources: bytes) -> None:
+        """Change limits."""
+        await self._runtime.run(
+            "update", "--resources=-", self._runtime.container_id, stdin=resources
+        )
+
+    async def stats(self) -> TypedValue:
+        """Measure.
+
+        Raises:
+            NotFoundError: There is no cgroup.
+        """
+        if self._cgroup is None:
+            raise NotFoundError("cgroup does not exist")
+        return await self._cgroup.stats()
+
+    async def wait_oom(self) -> None:
+        """Wait for the next kill by the out-of-memory killer."""
+        if self._oom is None:
+            await asyncio.get_running_loop().create_future()
+            return
+        await self._oom.wait()
+
+    async def checkpoint(self, path: str, options: TypedValue | None) -> None:
+        """Write the container's state into the folder `path`."""
+        await checkpoints.checkpoint(self._runtime, self._bundle, path, options)
+
+    async def delete(self) -> None:
+        """Remove the container; what fails is told after everything else was removed.
+
+        Raises:
+            ShimError: The runtime refused, or the rootfs can't be unmounted; it may be tried again.
+        """
+        failure: ShimError | None = None
+        try:
+            await self.remove_from_runtime(force=self.init.exit is None)
+        except ShimError as error:
+            failure = error
+        if self._oom is not None:
+            self._oom.close()
+        for process in (*self._execs, self.init):
+            await process.streams.close()
+        try:
+            await self._rootfs.unmount()
+        except ShimError as error:
+            failure = failure or type(error)(f"failed rootfs umount: {error.detail}")
+        if failure is not None:
+            raise failure
+
+    async def remove_from_runtime(self, *, force: bool) -> None:
+        """Run `delete`; a container that does not exist is as good as deleted.
+
+        Raises:
+            ShimError: The runtime refused.
+        """
+        flags = ("--force",) if force else ()
+        try:
+            await self._runtime.run(
+                "delete", *flags, self._runtime.container_id, prefix="failed to delete task"
+            )
+        except RuntimeFailureError as error:
+            if "does not exist" not in f"{error.detail} {error.output}":
+                raise
+        if self._init is not None and self._init.pid and self._init.exit is None:
+            try:
+                await asyncio.wait_for(self._init.wait(), _REAP_LIMIT)
+            except TimeoutError:
+                raise DeadlineExceededError(
+                    f"failed to delete task: process {self._init.pid} did not end"
+                ) from None
