@@ -168,7 +168,7 @@ def _enable_children(path: str, wanted: Iterable[str]) -> None:
         if controller in enabled:
             continue
         try:
-            with open(path, "wb", buffering=0) as file:
+            with open(path, "r+b", buffering=0) as file:
                 file.write(f"+{controller}".encode())
         except OSError as error:
             # Usual in a user namespace, a read-only mount, or a host whose root has processes.
