@@ -17,7 +17,8 @@ async def pod(
         pod = Pod(tmp_path)
         yield pod
         await pod.close()
-    errors = [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR]
+    records = [*caplog.get_records("call"), *caplog.records]
+    errors = [record.getMessage() for record in records if record.levelno >= logging.ERROR]
     if request.node.get_closest_marker("logs_errors") is None:
         assert errors == []
     else:
