@@ -1,0 +1,55 @@
+# Every target sets up what it needs, says so, and is quick when run again.
+# `make test` and `make demo` want root on Debian 12 or newer; `make lint` wants neither.
+
+PYTEST = .venv/bin/python -m pytest
+# What the tests say when they run as a part of `make`: no colours or progress bars in a log.
+PYTEST_ARGS ?=
+
+.PHONY: help
+help:
+	@echo 'make test                         lint, types, and all tests'
+	@echo 'make demo                         a pod under a private containerd, explained'
+	@echo 'make lint                         ruff, mypy and the layer rule alone'
+	@echo 'make test-containerd VERSION=...  the end-to-end tests with that containerd, e.g. 2.4.2'
+	@echo 'make bench                        what starting, running and serving cost'
+	@echo 'make clean                        remove what was generated'
+
+.PHONY: test
+test: setup lint
+	@scripts/get-containerd debian13
+	$(PYTEST) --everything $(PYTEST_ARGS)
+
+.PHONY: lint
+lint: setup-lint
+	.venv/bin/ruff check
+	.venv/bin/ruff format --check
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+
+.PHONY: test-containerd
+test-containerd: setup
+	@test -n '$(VERSION)' || { echo 'usage: make test-containerd VERSION=2.4.2' >&2; exit 2; }
+	@scripts/get-containerd '$(VERSION)'
+	$(PYTEST) --everything --containerd '$(VERSION)' $(PYTEST_ARGS) tests/containerd
+
+.PHONY: demo
+demo: setup
+	@.venv/bin/python demo
+
+.PHONY: bench
+bench: setup
+	@.venv/bin/python bench
+
+.PHONY: setup
+setup:
+	@scripts/setup
+
+.PHONY: setup-lint
+setup-lint:
+	@scripts/setup lint
+
+.PHONY: clean
+clean:
+	rm -rf .venv build dist src/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis \
+	    .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
