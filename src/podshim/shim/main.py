@@ -55,7 +55,7 @@ def _act(asked: command.Command, engine: "type[Engine] | str", program: str) -> 
         from podshim.shim.start import start
 
         data = _standard_input(MAX_INPUT + 1)
-        answer(start(asked, read(data, os.environ, asked), os.environ))
+        start(asked, read(data, os.environ, asked), os.environ, answer)
     elif asked.action == command.SERVE:
         from podshim.shim.serve import run
 

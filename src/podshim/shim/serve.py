@@ -62,10 +62,8 @@ def run(
     parameters = ServeParameters(
         command.namespace, command.id, environment.get("TTRPC_ADDRESS", ""), debug=command.debug
     )
-    try:
-        asyncio.run(_serve(engine, parameters, inherited, bundle))
-    finally:
-        _remove_if_empty(bundle)
+    asyncio.run(_serve(engine, parameters, inherited, bundle))
+    _remove_if_empty(bundle)
     return 0
 
 

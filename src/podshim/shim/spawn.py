@@ -30,6 +30,10 @@ READY = b"1"
 
 #: The most of a dying server's words that an error repeats.
 MAX_WORDS = 32 << 10
+
+#: How long a server that is ending may take until it has said everything, in s.
+LAST_WORDS_TIMEOUT = 10.0
+_PAUSE = 0.005
 _CLEAR_OF_TARGETS = 10
 
 
@@ -71,6 +75,7 @@ class Server:
         if remaining <= 0 or not poll.poll(remaining * 1000):
             raise SpawnError(f"the server, process {self.pid}, did not serve in time")
         if os.read(self._ready_fd, 1) != READY:
+            self._wait(min(deadline, time.monotonic() + LAST_WORDS_TIMEOUT))
             words = tail(self._panic_log, self._panic_size, MAX_WORDS).strip()
             raise SpawnError(words or f"the server, process {self.pid}, died without a word")
 
@@ -80,12 +85,16 @@ class Server:
         for kill in (os.killpg, os.kill):
             try:
                 kill(self.pid, 9)
-            except ProcessLookupError:
+            except ProcessLookupError:  # it has no group yet
                 pass
-        try:
-            os.waitpid(self.pid, 0)
-        except ChildProcessError:
-            pass
+        os.waitpid(self.pid, 0)
+
+    def _wait(self, deadline: float) -> None:
+        """Wait for the end of a server that is ending: its last words come last."""
+        # Not reaped here: as long as it is a zombie, nobody else has its pid.
+        look = os.WEXITED | os.WNOHANG | os.WNOWAIT
+        while os.waitid(os.P_PID, self.pid, look) is None and time.monotonic() < deadline:
+            time.sleep(_PAUSE)
 
     def release(self) -> None:
         """Give back what this process held of the server; the server goes on."""

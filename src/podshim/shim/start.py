@@ -10,7 +10,8 @@ was asked, by whom and for which group. This module then does it:
 
 Everything that can fail on our side is done before the server serves: whoever joins it meanwhile
 is answered only once it stays. A server that is not going to stay is killed and reaped, its socket
-and our files are removed. Standard output and error carry the answer alone.
+and our files are removed. Standard output and error carry the answer alone; if it can't be printed,
+containerd is gone and the server with it.
 """
 
 # ruff: noqa: SIM105 - contextlib is too heavy for the start path
@@ -27,7 +28,7 @@ from podshim.shim.rendezvous import Rendezvous, RendezvousError, knock
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import _socket
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from podshim.shim.command import Command
     from podshim.shim.dialects import Asked
@@ -50,16 +51,19 @@ class StartError(Exception):
     """`start` has failed for a reason of its own."""
 
 
-def start(command: "Command", asked: "Asked", environment: "Mapping[str, str]") -> bytes:
+def start(
+    command: "Command",
+    asked: "Asked",
+    environment: "Mapping[str, str]",
+    say: "Callable[[bytes], None]",
+) -> None:
     """Do what `start` does, in the bundle that is the current folder.
 
     Args:
         command: The command line.
         asked: What it means, whoever asks.
         environment: The process's environment; the server gets it too.
-
-    Returns:
-        What to print.
+        say: Prints the answer; if it can't, containerd is gone, and so is a new server.
 
     Raises:
         Exception: It failed; no process and no file is left behind.
@@ -74,10 +78,10 @@ def start(command: "Command", asked: "Asked", environment: "Mapping[str, str]") 
         host = _claim(rendezvous, name, command.id)
         if isinstance(host, int):
             _record(bundle, host, address)
+            say(asked.answer(address))
         else:
             order = _Order(command, asked, environment, bundle, cgroup)
-            _serve(order, rendezvous, name, host, address)
-    return asked.answer(address)
+            _serve(order, rendezvous, name, host, say)
 
 
 class _Order:
@@ -149,9 +153,14 @@ def _bind_or_visit(
 
 
 def _serve(
-    order: _Order, rendezvous: Rendezvous, name: str, listener: "_socket.socket", address: str
+    order: _Order,
+    rendezvous: Rendezvous,
+    name: str,
+    listener: "_socket.socket",
+    say: "Callable[[bytes], None]",
 ) -> None:
-    """Make a server for a socket that we have bound, and wait until it serves."""
+    """Make a server for a socket that we have bound, wait until it serves, and say so."""
+    address = socketpath.SCHEME + rendezvous.socket_path(name)
     deadline = time.monotonic() + SERVE_TIMEOUT
     identity = rendezvous.identity(name)
     server = None
@@ -173,6 +182,7 @@ def _serve(
             placement.join_cgroup(order.cgroup, server.pid)
         _record(order.bundle, server.pid, address)
         server.serving(deadline)
+        say(order.asked.answer(address))
         server.release()
     except BaseException:
         if server is not None:
