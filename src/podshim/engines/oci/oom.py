@@ -142,8 +142,11 @@ class SignalWaker:
     def __init__(self, counter: Counter, folder: str) -> None:
         self._fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         try:
-            with open(os.path.join(folder, "cgroup.event_control"), "wb", buffering=0) as control:
-                control.write(f"{self._fd} {counter.fileno()}".encode())
+            control = os.open(f"{folder}/cgroup.event_control", os.O_WRONLY | os.O_CLOEXEC)
+            try:
+                os.write(control, f"{self._fd} {counter.fileno()}".encode())
+            finally:
+                os.close(control)
         except OSError:
             os.close(self._fd)
             raise
