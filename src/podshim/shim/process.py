@@ -29,7 +29,8 @@ def settle(known: Collection[int], name: str) -> None:
     """Make this process a server.
 
     Args:
-        known: The descriptors to keep besides the standard ones; children won't inherit them.
+        known: The descriptors to keep besides the standard ones, -1 for none; children won't
+            inherit them.
         name: How `ps` and `top` shall call the process (15 bytes of it).
 
     Raises:
@@ -37,7 +38,8 @@ def settle(known: Collection[int], name: str) -> None:
     """
     close_unknown({0, 1, 2, *known})
     for fd in known:
-        os.set_inheritable(fd, False)  # noqa: FBT003 - the standard library's signature
+        if fd >= 0:
+            os.set_inheritable(fd, False)  # noqa: FBT003 - the standard library's signature
     os.chdir("/")
     os.umask(UMASK)
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)

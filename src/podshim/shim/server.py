@@ -16,7 +16,6 @@ folder.
 from __future__ import annotations
 
 import asyncio
-import io
 import logging
 import os
 from contextlib import AsyncExitStack
@@ -28,6 +27,7 @@ from podshim.engine import Environment
 from podshim.shim.idle import PATIENCE, IdlePolicy
 from podshim.shim.rendezvous import BACKLOG, Rendezvous, RendezvousError
 from podshim.shim.spawn import READY
+from podshim.shim.stacks import describe_tasks
 from podshim.task.publisher import Publisher
 from podshim.task.registry import Registry
 from podshim.task.service import services
@@ -124,11 +124,7 @@ class ShimServer:
 
     def describe(self) -> str:
         """What it is doing, for people: its tasks, and where every coroutine stands."""
-        text = io.StringIO()
-        text.write("".join(f"{line}\n" for line in self._registry.snapshot()))
-        for task in asyncio.all_tasks():
-            task.print_stack(file=text)
-        return text.getvalue()
+        return "\n".join([repr(self._publisher), *self._registry.snapshot(), describe_tasks()])
 
     async def run(self) -> None:
         """Serve until there is a reason to leave.
