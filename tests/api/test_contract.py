@@ -4,7 +4,6 @@ import importlib
 from collections.abc import Iterable, Iterator
 
 import pytest
-from api_contract import ENUMS, MESSAGES, SERVICES
 from google.protobuf.descriptor import (
     Descriptor,
     FieldDescriptor,
@@ -13,6 +12,7 @@ from google.protobuf.descriptor import (
 )
 from google.protobuf.descriptor_pb2 import FieldDescriptorProto, FileDescriptorProto
 
+from api.api_contract import ENUMS, MESSAGES, SERVICES
 from podshim.api import bootstrap_v1_pb2, runc_options_pb2
 
 SHORT = {

@@ -7,9 +7,9 @@ import subprocess
 import sys
 
 import pytest
-from api_contract import SERVICES
 from google.protobuf.descriptor import MethodDescriptor as ProtoMethod
 
+from api.api_contract import SERVICES
 from podshim.api import task_v3_pb2, task_v3_ttrpc
 from podshim.errors import Code
 from podshim.ttrpc.service import CallContext, Kind, MethodDescriptor

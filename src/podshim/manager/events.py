@@ -120,8 +120,7 @@ class EventsServer(events_service_ttrpc.EventsService):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._restarts:
-            await asyncio.wait(self._restarts)
+        await self.settled()
         await self.stop()
 
     async def start(self) -> None:
@@ -158,6 +157,11 @@ class EventsServer(events_service_ttrpc.EventsService):
     def lose_acknowledgements(self, count: int) -> None:
         """Take the next `count` events, but end the connection instead of answering."""
         self._losses = count
+
+    async def settled(self) -> None:
+        """Wait until it listens again after a lost acknowledgement."""
+        if self._restarts:
+            await asyncio.wait(self._restarts)
 
     def of(self, container_id: str) -> list[Event]:
         """The events about one container so far."""

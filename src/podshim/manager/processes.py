@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import select
 import signal
 import subprocess
 import tempfile
@@ -63,6 +64,12 @@ class ProcessHandle:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+    def has_ended(self) -> bool:
+        """Whether the process has ended, reaped or not."""
+        poll = select.poll()
+        poll.register(self._fd, select.POLLIN)
+        return bool(poll.poll(0))
 
     def kill(self, number: int = signal.SIGKILL) -> None:
         """Send a signal; a process that has ended already is no error."""
@@ -168,7 +175,7 @@ async def run(
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks)
-        return Finished(process.wait(), outputs[0], b"".join(outputs[1:]))
+        return Finished(process.wait(), outputs[0], b"".join(outputs[1:]))  # ended: no waiting
 
 
 async def _collect(fd: int) -> bytes:
@@ -190,11 +197,12 @@ async def _collect(fd: int) -> bytes:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """Kill what may be left of a program, reap it and close its pipes."""
-    if process.poll() is None:
+    """Unless it has been reaped in good order, kill a program's group and reap it; close pipes."""
+    if process.returncode is None:
+        # Its number stays its own until it is reaped, so this can't hit anybody else.
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+        process.wait()
     for pipe in (process.stdout, process.stderr):
         if pipe is not None:
             pipe.close()

@@ -130,6 +130,8 @@ class Shim:
         self._deleted = False
         self._killed = False
         self._closed = False
+        #: Whether the server was told that it may go.
+        self._released = False
 
     @property
     def id(self) -> str:
@@ -253,6 +255,7 @@ class Shim:
         """Tell the server that it may go, if it has no task left."""
         request = task_v3_pb2.ShutdownRequest(id=self.id, now=now)
         await self.calls.call(task_v3_ttrpc.SHUTDOWN, request)
+        self._released = True
 
     async def kill(self) -> None:
         """End the server with SIGKILL, wait until it is gone and let go of the connection.
@@ -348,7 +351,9 @@ class Shim:
         """
         if self.process is None:
             return
-        if not await self.wait_gone(timeout=0):
+        if self._released:
+            await self.wait_gone()
+        if not self.process.has_ended():
             log.warning("%s: its server %d is still there", self.id, self.process.pid)
             await self.kill()
         self.process.close()

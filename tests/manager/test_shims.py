@@ -1,4 +1,4 @@
-"""The manager drives Go's shim of Debian's containerd 1.6, with real containers under runc."""
+"""The manager drives Go's shim of Debian's containerd 1.6 and ours, with real containers."""
 
 import os
 import signal
@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from manager.conftest import OWN_SHIM
 from podshim.api import (
     cgroups_v1_pb2,
     cgroups_v2_pb2,
@@ -16,11 +17,14 @@ from podshim.api import (
 from podshim.engine import Mount
 from podshim.errors import Code
 from podshim.manager import (
+    Containerd,
+    Identity,
     Manager,
     ShimCommandError,
     container_spec,
     pod_annotations,
     process_spec,
+    runtime_info,
 )
 from podshim.ttrpc.status import ConnectionLost, StatusError
 
@@ -37,11 +41,11 @@ def mounts() -> str:
     return Path("/proc/self/mountinfo").read_text()
 
 
-async def test_a_task_from_create_to_delete(go: Manager, rootfs: str) -> None:
+async def test_a_task_from_create_to_delete(manager: Manager, rootfs: str) -> None:
     args = ["sh", "-c", "echo out; echo err >&2; read line; echo $line; exit 42"]
-    async with go.task("life", args, rootfs=bind(rootfs)) as (shim, task):
+    async with manager.task("life", args, rootfs=bind(rootfs)) as (shim, task):
         assert shim.answer is not None
-        assert shim.answer.version == 2
+        assert shim.answer.version == (2 if manager.identity.line is Containerd.V1_6 else 3)
         assert (await task.state()).status == task_types_pb2.CREATED
         assert shim.bundle.rootfs in mounts()
         assert await task.start() == task.pid
@@ -58,11 +62,11 @@ async def test_a_task_from_create_to_delete(go: Manager, rootfs: str) -> None:
         deleted = await task.delete()
         assert (deleted.status, deleted.at, deleted.pid) == (42, ended.at, task.pid)
         assert shim.bundle.rootfs not in mounts()
-        await go.events.wait("/tasks/delete", "life")
-        assert go.events.topics("life") == [
+        await manager.events.wait("/tasks/delete", "life")
+        assert manager.events.topics("life") == [
             *("/tasks/create", "/tasks/start", "/tasks/exit", "/tasks/delete")
         ]
-        event = (await go.events.wait("/tasks/exit", "life")).message
+        event = (await manager.events.wait("/tasks/exit", "life")).message
         assert isinstance(event, events_pb2.TaskExit)
         assert (event.pid, event.exit_status) == (task.pid, 42)
     assert await shim.wait_gone()
@@ -70,8 +74,8 @@ async def test_a_task_from_create_to_delete(go: Manager, rootfs: str) -> None:
     assert not exists(shim.bundle.work)
 
 
-async def test_execs(go: Manager, rootfs: str) -> None:
-    async with go.task("execs", ["sleep", "1000"], root=rootfs) as (_, task):
+async def test_execs(manager: Manager, rootfs: str) -> None:
+    async with manager.task("execs", ["sleep", "1000"], root=rootfs) as (_, task):
         await task.start()
         output = await task.run("e1", ["sh", "-c", "cat; echo bad >&2; exit 3"], stdin=b"hello")
         assert (output.status, output.stdout, output.stderr) == (3, b"hello", b"bad\n")
@@ -81,8 +85,8 @@ async def test_execs(go: Manager, rootfs: str) -> None:
         await process.kill(signal.SIGKILL)
         assert (await process.wait()).status == 128 + signal.SIGKILL
         await process.delete()
-        await go.events.wait("/tasks/exit", "execs", "e2")
-        assert go.events.topics("execs") == [
+        await manager.events.wait("/tasks/exit", "execs", "e2")
+        assert manager.events.topics("execs") == [
             *("/tasks/create", "/tasks/start"),
             *("/tasks/exec-added", "/tasks/exec-started", "/tasks/exit"),
             *("/tasks/exec-added", "/tasks/exec-started", "/tasks/exit"),
@@ -92,9 +96,9 @@ async def test_execs(go: Manager, rootfs: str) -> None:
         assert caught.value.code is Code.NOT_FOUND
 
 
-async def test_a_terminal_pausing_and_statistics(go: Manager, rootfs: str) -> None:
+async def test_a_terminal_pausing_and_statistics(manager: Manager, rootfs: str) -> None:
     args = ["sh", "-c", "stty size; read line; stty size; cat"]
-    async with go.task("tty", args, root=rootfs, terminal=True) as (_, task):
+    async with manager.task("tty", args, root=rootfs, terminal=True) as (_, task):
         await task.start()
         await task.fifos.stdout.read_until(b"\n")
         await task.resize(132, 50)
@@ -110,8 +114,8 @@ async def test_a_terminal_pausing_and_statistics(go: Manager, rootfs: str) -> No
         assert stats.pids.current >= 1
 
 
-async def test_streams_are_left_and_taken_up_again(go: Manager, rootfs: str) -> None:
-    async with go.task("reattach", ["cat"], root=rootfs) as (_, task):
+async def test_streams_are_left_and_taken_up_again(manager: Manager, rootfs: str) -> None:
+    async with manager.task("reattach", ["cat"], root=rootfs) as (_, task):
         await task.start()
         stdin, stdout = task.fifos.stdin, task.fifos.stdout
         assert stdin is not None
@@ -126,8 +130,8 @@ async def test_streams_are_left_and_taken_up_again(go: Manager, rootfs: str) -> 
         assert await task.read_all() == (b"", b"")
 
 
-async def test_a_killed_shim_is_cleaned_up_by_delete(go: Manager, rootfs: str) -> None:
-    async with go.task("killed", ["sleep", "1000"], rootfs=bind(rootfs)) as (shim, task):
+async def test_a_killed_shim_is_cleaned_up_by_delete(manager: Manager, rootfs: str) -> None:
+    async with manager.task("killed", ["sleep", "1000"], rootfs=bind(rootfs)) as (shim, task):
         await task.start()
         client = shim.calls.client
         await shim.kill()
@@ -141,12 +145,12 @@ async def test_a_killed_shim_is_cleaned_up_by_delete(go: Manager, rootfs: str) -
         assert not exists(f"/proc/{task.pid}/root/bin")
 
 
-async def test_a_pod_shares_a_shim(go: Manager, rootfs: str) -> None:
-    async with go.task(
+async def test_a_pod_shares_a_shim(manager: Manager, rootfs: str) -> None:
+    async with manager.task(
         "pod", ["sleep", "1000"], root=rootfs, annotations=pod_annotations("pod", sandbox=True)
     ) as (sandbox, pause):
         await pause.start()
-        async with go.task(
+        async with manager.task(
             "member", ["echo", "hi"], root=rootfs, annotations=pod_annotations("pod")
         ) as (shim, task):
             assert shim.answer == sandbox.answer
@@ -157,17 +161,17 @@ async def test_a_pod_shares_a_shim(go: Manager, rootfs: str) -> None:
     assert await sandbox.wait_gone()
 
 
-async def test_events_wait_for_a_daemon_that_is_away(go: Manager, rootfs: str) -> None:
-    async with go.task("away", ["true"], root=rootfs) as (_, task):
-        async with go.events.away():
+async def test_events_wait_for_a_daemon_that_is_away(manager: Manager, rootfs: str) -> None:
+    async with manager.task("away", ["true"], root=rootfs) as (_, task):
+        async with manager.events.away():
             await task.start()
             await task.wait()
-        await go.events.wait("/tasks/exit", "away")
-        await go.events.wait("/tasks/start", "away")
+        await manager.events.wait("/tasks/exit", "away")
+        await manager.events.wait("/tasks/start", "away")
 
 
-async def test_a_connection_is_lost_and_made_again(go: Manager, rootfs: str) -> None:
-    async with go.task("again", ["sleep", "1000"], root=rootfs) as (shim, task):
+async def test_a_connection_is_lost_and_made_again(manager: Manager, rootfs: str) -> None:
+    async with manager.task("again", ["sleep", "1000"], root=rootfs) as (shim, task):
         await task.start()
         await shim.disconnect()
         assert shim.bundle.read_start() == shim.answer
@@ -175,35 +179,66 @@ async def test_a_connection_is_lost_and_made_again(go: Manager, rootfs: str) -> 
         assert (await task.state()).pid == task.pid
 
 
-async def test_a_start_that_fails_says_why_and_leaves_nothing(go: Manager) -> None:
-    shim = go.prepare("nospec", None)
-    with pytest.raises(ShimCommandError, match=r"config\.json: no such file.*: exit status 1"):
+async def test_a_start_that_fails_says_why(manager: Manager) -> None:
+    shim = manager.prepare("nospec", None)
+    with pytest.raises(ShimCommandError, match=r"config\.json: [Nn]o such file.*: exit status 1"):
         await shim.start()
     await shim.close()
     assert not exists(shim.bundle.path)
 
 
-async def test_a_create_that_fails_says_why_and_leaves_nothing(go: Manager, rootfs: str) -> None:
+async def test_a_create_that_fails_leaves_nothing(manager: Manager, rootfs: str) -> None:
     options = runc_options_pb2.Options(binary_name="no-such-runtime")
     spec = container_spec(process_spec(["true"]), root=rootfs)
-    async with go.shim("nobinary", spec, options=options) as shim:
+    async with manager.shim("nobinary", spec, options=options) as shim:
         with pytest.raises(StatusError, match="no-such-runtime"):
             await shim.create()
         assert shim.task is None
     assert not exists(shim.bundle.path)
     assert await shim.wait_gone()
-    assert go.events.topics("nobinary") == []
+    assert manager.events.topics("nobinary") == []
 
 
-async def test_a_server_that_stays_is_ended_with_the_manager(rootfs: str, go: Manager) -> None:
-    async with Manager(go.binary, namespace="manager-stays", identity=go.identity) as manager:
+async def test_what_was_not_closed_is_ended_with_the_manager(manager: Manager, rootfs: str) -> None:
+    identity = manager.identity
+    async with Manager(manager.binary, namespace="manager-stays", identity=identity) as other:
         spec = container_spec(process_spec(["sleep", "1000"]), root=rootfs)
-        shim = manager.prepare("stays", spec)
+        shim = other.prepare("stays", spec)
         await shim.start()
         task = await shim.create()
         await task.start()
-        process = shim.process
-        assert process is not None
+        assert shim.process is not None
+        server = shim.process.pid
         await shim.disconnect()
     assert not exists(f"/proc/{task.pid}/root/bin")
-    assert not exists(manager.folder)
+    assert not exists(f"/proc/{server}/root/bin")
+    assert not exists(other.folder)
+
+
+@pytest.mark.parametrize("line", list(Containerd))
+async def test_our_shim_answers_every_line(
+    line: Containerd, private_world: None, rootfs: str
+) -> None:
+    identity = Identity(line, debug=True, socket_dir="/run/podshim-test")
+    options = runc_options_pb2.Options(binary_name="runc")
+    async with (
+        Manager(OWN_SHIM, namespace="manager-lines", identity=identity, options=options) as manager,
+        manager.task("line", ["true"], root=rootfs) as (shim, task),
+    ):
+        await task.start()
+        assert (await task.wait()).status == 0
+        assert shim.answer is not None
+        assert shim.answer.version == (3 if line is Containerd.V2_3 else 2)
+        told = shim.answer.address.startswith("unix:///run/podshim-test/")
+        assert told == (line is Containerd.V2_3)
+
+
+async def test_our_shim_says_what_it_is(private_world: None) -> None:
+    options = runc_options_pb2.Options(binary_name="runc")
+    info = await runtime_info(OWN_SHIM, options)
+    assert info.name == "io.containerd.runoci.v1"
+    assert info.options.type_url == "containerd.runc.v1.Options"
+    with pytest.raises(ShimCommandError, match="exit status"):
+        await runtime_info("/bin/false")
+    with pytest.raises(ShimCommandError, match="no RuntimeInfo"):
+        await runtime_info("/bin/echo")
