@@ -20,6 +20,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="fail, instead of skipping, where root or software is lacking",
     )
+    parser.addoption(
+        "--containerd",
+        default="",
+        metavar="VERSION",
+        help="run the end-to-end tests with this containerd (see scripts/get-containerd)",
+    )
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -13,7 +13,8 @@ alone, loopback is the whole network. cgroups can't be made private that way: te
 after the containerd namespace that they use, and remove them.
 
 cgroup2's own tree at `/sys/fs/cgroup/unified` of a hybrid machine is unmounted in the namespace,
-because crun refuses a hybrid; what remains is what both runc and crun accept.
+because crun refuses a hybrid; what remains is what both runc and crun accept. A tmpfs takes its
+place: crun makes folders there all the same.
 """
 
 import ctypes
@@ -83,6 +84,7 @@ def _arrange(libc: ctypes.CDLL) -> None:
     mount("tmpfs", "/run", "tmpfs", MS_NOSUID | MS_NODEV)
     if Path("/sys/fs/cgroup/unified").is_dir():
         libc.umount2(b"/sys/fs/cgroup/unified", 0)
+        mount("tmpfs", "/sys/fs/cgroup/unified", "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC)
     with socket.socket() as any_socket:
         flags = struct.pack("16sH14x", b"lo", 0)
         (up,) = struct.unpack_from("H", fcntl.ioctl(any_socket, SIOCGIFFLAGS, flags), 16)
