@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 from pathlib import Path
 
 import pytest
@@ -53,9 +54,8 @@ async def test_a_task_from_create_to_delete(manager: Manager, rootfs: str) -> No
         assert server.task_pid == task.pid
         assert shim.process is not None
         assert server.shim_pid == shim.process.pid
-        assert await task.fifos.stdout.read_until(b"\n") == b"out\n"
-        assert task.fifos.stdin is not None
-        await task.fifos.stdin.write(b"in\n")
+        assert await task.stdout.read_until(b"\n") == b"out\n"
+        await task.stdin.write(b"in\n")
         ended = await task.wait()
         assert ended.status == 42
         assert await task.read_all() == (b"in\n", b"err\n")
@@ -100,11 +100,10 @@ async def test_a_terminal_pausing_and_statistics(manager: Manager, rootfs: str) 
     args = ["sh", "-c", "stty size; read line; stty size; cat"]
     async with manager.task("tty", args, root=rootfs, terminal=True) as (_, task):
         await task.start()
-        await task.fifos.stdout.read_until(b"\n")
+        await task.stdout.read_until(b"\n")
         await task.resize(132, 50)
-        assert task.fifos.stdin is not None
-        await task.fifos.stdin.write(b"\n")
-        await task.fifos.stdout.read_until(b"50 132\r\n")
+        await task.stdin.write(b"\n")
+        await task.stdout.read_until(b"50 132\r\n")
         await task.pause()
         assert (await task.state()).status == task_types_pb2.PAUSED
         await task.resume()
@@ -117,8 +116,7 @@ async def test_a_terminal_pausing_and_statistics(manager: Manager, rootfs: str) 
 async def test_streams_are_left_and_taken_up_again(manager: Manager, rootfs: str) -> None:
     async with manager.task("reattach", ["cat"], root=rootfs) as (_, task):
         await task.start()
-        stdin, stdout = task.fifos.stdin, task.fifos.stdout
-        assert stdin is not None
+        stdin, stdout = task.stdin, task.stdout
         await stdin.write(b"one\n")
         await stdout.read_until(b"one\n")
         task.fifos.detach()
@@ -242,3 +240,38 @@ async def test_our_shim_says_what_it_is(private_world: None) -> None:
         await runtime_info("/bin/false")
     with pytest.raises(ShimCommandError, match="no RuntimeInfo"):
         await runtime_info("/bin/echo")
+
+
+async def test_the_manager_itself_leaks_nothing(manager: Manager, rootfs: str) -> None:
+    async def cycle(number: int) -> None:
+        async with manager.task(f"leak{number}", ["cat"], root=rootfs) as (shim, task):
+            await task.start()
+            await task.run("e", ["true"])
+        assert await shim.wait_gone()
+
+    def census() -> tuple[int, int, list[str]]:
+        folders = [path for path in Path(manager.folder).rglob("*") if "leak" in path.name]
+        return len(os.listdir("/proc/self/fd")), threading.active_count(), list(map(str, folders))
+
+    await cycle(0)
+    before = census()
+    for number in range(1, 6):
+        await cycle(number)
+    assert census() == before
+
+
+async def test_a_killed_servers_socket_is_removed_unless_another_listens(
+    manager: Manager, rootfs: str
+) -> None:
+    pod = pod_annotations("socket")
+    async with manager.task("first", ["cat"], root=rootfs, annotations=pod) as (first, _):
+        await first.kill()
+        assert first.answer is not None
+        path = first.answer.address.removeprefix("unix://")
+        assert exists(path)
+        async with manager.task("second", ["cat"], root=rootfs, annotations=pod) as (second, _):
+            assert second.answer == first.answer
+            await first.close()
+            assert first.forget()
+            assert exists(path)
+    assert await second.wait_gone()

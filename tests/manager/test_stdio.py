@@ -70,7 +70,6 @@ async def test_a_reader_comes_back(fifos: Fifos) -> None:
 
 
 async def test_input_waits_for_its_reader(fifos: Fifos) -> None:
-    assert fifos.stdin is not None
     await fifos.stdin.write(b"early")
     reader = os.open(fifos.stdin.path, os.O_RDONLY)
     assert os.read(reader, 10) == b"early"
@@ -78,15 +77,16 @@ async def test_input_waits_for_its_reader(fifos: Fifos) -> None:
 
 
 async def test_input_that_nobody_takes_has_a_deadline(fifos: Fifos) -> None:
-    assert fifos.stdin is not None
     with pytest.raises(DeadlineExceededError, match=r"bytes of 1048576 not taken"):
         await fifos.stdin.write(bytes(1 << 20), timeout=0.05)
 
 
 async def test_a_terminal_has_one_output(tmp_path: Path) -> None:
     fifos = Fifos(str(tmp_path), "t", terminal=True, stdin=False)
-    assert fifos.stderr is None
-    assert fifos.stdin is None
+    for end in ("stdin", "stderr"):
+        with pytest.raises(ValueError, match="there is no standard"):
+            getattr(fifos, end)
+    assert fifos.outputs == [fifos.stdout]
     assert (fifos.stdio.stdin, fifos.stdio.stderr, fifos.stdio.terminal) == ("", "", True)
     assert Path(fifos.stdio.stdout).is_fifo()
     fifos.close()

@@ -169,6 +169,7 @@ class Manager:
             OSError: The bundle can't be made.
         """
         events = self.events
+        self._shims = [shim for shim in self._shims if not shim.forget()]
         question = Question(
             namespace=self.namespace,
             id=container_id,

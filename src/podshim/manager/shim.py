@@ -13,6 +13,7 @@ import contextlib
 import logging
 import os
 import signal
+import socket
 from typing import TYPE_CHECKING
 
 from google.protobuf.message import DecodeError
@@ -33,7 +34,7 @@ from podshim.manager.dialects import (
 from podshim.manager.processes import ProcessHandle, run
 from podshim.manager.stdio import Fifos
 from podshim.manager.tasks import Ended, Task, nanoseconds
-from podshim.transport.address import parse
+from podshim.transport.address import UnixAddress, parse
 from podshim.transport.unix import connect
 from podshim.ttrpc.status import ConnectionLost, StatusError
 
@@ -356,10 +357,33 @@ class Shim:
         if not self.process.has_ended():
             log.warning("%s: its server %d is still there", self.id, self.process.pid)
             await self.kill()
-        self.process.close()
-        self.process = None
-        if self._killed and self.answer is not None:
-            address = parse(self.answer.address)
-            if not address.abstract:
-                with contextlib.suppress(FileNotFoundError):
-                    os.unlink(address.name)
+        self.forget()
+
+    def forget(self) -> bool:
+        """Let go of what is left of a shim that was closed, if its server has ended.
+
+        Returns:
+            Whether nothing is left.
+        """
+        if self.process is not None:
+            if not self._closed or not self.process.has_ended():
+                return False
+            self.process.close()
+            self.process = None
+            if self._killed and self.answer is not None:
+                _remove_stale(parse(self.answer.address))
+        return self._closed
+
+
+def _remove_stale(address: UnixAddress) -> None:
+    """Remove the file of a socket at which nobody listens any more."""
+    if address.abstract:
+        return
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(0)
+        try:
+            probe.connect(address.sockaddr)
+        except ConnectionRefusedError:
+            os.unlink(address.name)
+        except (FileNotFoundError, BlockingIOError):
+            pass

@@ -196,18 +196,40 @@ class Fifos:
         self.folder = tempfile.mkdtemp(dir=parent)
         self._ends: list[FifoReader | FifoWriter] = []
         try:
-            self.stdin = self._make(FifoWriter, f"{name}-stdin") if stdin else None
+            self._stdin = self._make(FifoWriter, f"{name}-stdin") if stdin else None
             self.stdout = self._make(FifoReader, f"{name}-stdout")
-            self.stderr = None if terminal else self._make(FifoReader, f"{name}-stderr")
+            self._stderr = None if terminal else self._make(FifoReader, f"{name}-stderr")
         except BaseException:
             self.close()
             raise
         self.stdio = Stdio(
             terminal=terminal,
-            stdin=self.stdin.path if self.stdin else "",
+            stdin=self._stdin.path if self._stdin else "",
             stdout=self.stdout.path,
-            stderr=self.stderr.path if self.stderr else "",
+            stderr=self._stderr.path if self._stderr else "",
         )
+
+    @property
+    def stdin(self) -> FifoWriter:
+        """Standard input.
+
+        Raises:
+            ValueError: There is none.
+        """
+        if self._stdin is None:
+            raise ValueError(f"{self.folder}: there is no standard input")
+        return self._stdin
+
+    @property
+    def stderr(self) -> FifoReader:
+        """Standard error.
+
+        Raises:
+            ValueError: There is none: a terminal has one output.
+        """
+        if self._stderr is None:
+            raise ValueError(f"{self.folder}: there is no standard error")
+        return self._stderr
 
     def _make(self, kind: type[End], name: str) -> End:
         path = os.path.join(self.folder, name)
@@ -215,6 +237,11 @@ class Fifos:
         end = kind(path)
         self._ends.append(end)
         return end
+
+    @property
+    def outputs(self) -> list[FifoReader]:
+        """Standard output and, if there is one, standard error."""
+        return [end for end in self._ends if isinstance(end, FifoReader)]
 
     def detach(self) -> None:
         """Close all ends, as a client that goes away does."""

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from podshim.engine import Stdio
     from podshim.manager.calls import TaskCalls
     from podshim.manager.spec import Spec
+    from podshim.manager.stdio import FifoReader, FifoWriter
 
 #: Go's zero time, which Go's shims send for "not yet" (s since the epoch).
 _GO_ZERO = -62135596800
@@ -96,6 +97,21 @@ class Process:
             raise ShimError(f"{self.task_id} {self.exec_id}: its streams are not the manager's")
         return self._fifos
 
+    @property
+    def stdin(self) -> FifoWriter:
+        """Where to write what it reads."""
+        return self.fifos.stdin
+
+    @property
+    def stdout(self) -> FifoReader:
+        """Where to read what it prints."""
+        return self.fifos.stdout
+
+    @property
+    def stderr(self) -> FifoReader:
+        """Where to read its error output; a terminal's is in `stdout`."""
+        return self.fifos.stderr
+
     async def start(self, *, timeout: float = TIMEOUT) -> int:  # noqa: ASYNC109
         """Let it run; its process id."""
         request = task_v3_pb2.StartRequest(id=self.task_id, exec_id=self.exec_id)
@@ -128,7 +144,7 @@ class Process:
 
     async def close_stdin(self) -> None:
         """Let go of standard input and tell the shim to do so: the process reads its end."""
-        if self._fifos is not None and self._fifos.stdin is not None:
+        if self._fifos is not None and self._fifos.stdio.stdin:
             self._fifos.stdin.detach()
         request = task_v3_pb2.CloseIORequest(id=self.task_id, exec_id=self.exec_id, stdin=True)
         await self._calls().call(task_v3_ttrpc.CLOSE_IO, request)
@@ -146,8 +162,9 @@ class Process:
         Raises:
             DeadlineExceededError: They did not end in time.
         """
-        readers = [reader for reader in (self.fifos.stdout, self.fifos.stderr) if reader]
-        tasks = [asyncio.ensure_future(reader.read_all(timeout=timeout)) for reader in readers]
+        tasks = [
+            asyncio.ensure_future(reader.read_all(timeout=timeout)) for reader in self.fifos.outputs
+        ]
         try:
             stdout, *rest = await asyncio.gather(*tasks)
         finally:
@@ -255,8 +272,7 @@ class Task(Process):
             await process.start(timeout=timeout)
             reading = asyncio.ensure_future(process.read_all(timeout=timeout))
             try:
-                if process.fifos.stdin is not None:
-                    await process.fifos.stdin.write(stdin, timeout=timeout)
+                await process.stdin.write(stdin, timeout=timeout)
                 await process.close_stdin()
                 ended = await process.wait(timeout=timeout)
                 stdout, stderr = await reading
