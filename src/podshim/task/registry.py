@@ -115,11 +115,14 @@ class Registry:
         self._creations[request.id] = False
         operation = self._background.begin(self._create(request), f"creation of {request.id}")
         try:
-            return await self._background.join(operation)
+            task = await self._background.join(operation)
         except asyncio.CancelledError:
             if request.id in self._creations:
                 self._creations[request.id] = True
             raise
+        if task is None:
+            raise UnavailableError(f"the creation of {request.id} was undone")
+        return task
 
     def shutdown(self) -> None:
         """Go when nothing is left; with a task that lives and stays, do nothing at all."""
@@ -143,12 +146,12 @@ class Registry:
         self.finished.set()
         await self._background.close(grace)
 
-    async def _create(self, request: CreateRequest) -> Task:
+    async def _create(self, request: CreateRequest) -> Task | None:
         try:
             container = await self._engine.create(request)
             if self._creations[request.id]:
                 await self._undo(request.id, container)
-                raise UnavailableError(f"creation of {request.id}: nobody waited for it")
+                return None
             task = Task(
                 request,
                 container,
