@@ -1,6 +1,6 @@
 """Engines for tests of the binary's life: none of them runs anything."""
 
-# ruff: noqa: ASYNC251, ASYNC240 - a server that hangs is what is wanted
+# ruff: noqa: ASYNC251 - a server that hangs is what is wanted
 
 from __future__ import annotations
 

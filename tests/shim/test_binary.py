@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 from google.protobuf.any_pb2 import Any
-from shim_box import Box
 
 from podshim.api.types_pb2 import RuntimeInfo
 from podshim.version import VERSION
+from shim.shim_box import Box
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

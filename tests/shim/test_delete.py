@@ -9,10 +9,10 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from shim_box import Box, wait_until
 
 from podshim.api.task_v2_pb2 import DeleteResponse
 from podshim.bundle import Bundle, ExitRecord
+from shim.shim_box import Box, wait_until
 
 if TYPE_CHECKING:
     import subprocess

@@ -14,8 +14,6 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from shim_box import HERE, Box, alive, wait_until
-from shim_engines import Good
 
 from podshim.api import task_v2_pb2, task_v2_ttrpc, task_v3_pb2, task_v3_ttrpc
 from podshim.errors import Code, ShimError
@@ -24,6 +22,8 @@ from podshim.shim.rendezvous import knock, peer
 from podshim.shim.server import Inherited, ServeParameters, ShimServer
 from podshim.transport import unix
 from podshim.ttrpc import StatusError
+from shim.shim_box import HERE, Box, alive, wait_until
+from shim.shim_engines import Good
 
 if TYPE_CHECKING:
     import _socket
@@ -175,6 +175,7 @@ def test_sigusr1_writes_all_stacks(box: Box) -> None:
     text = panic.read_text()
     assert "most recent call first" in text  # the interpreter's own, from the signal handler
     assert "_reason_to_leave" in text
+    os.set_blocking(reader, True)
     logged = b""
     while b"END coroutine dump" not in logged:
         logged += os.read(reader, 65536)

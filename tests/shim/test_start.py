@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from shim_box import Box, alive, wait_until
 
 from podshim.api.runc_options_pb2 import Options
 from podshim.shim.membership import GROUP, SANDBOX_ID
 from podshim.wire import bytes_field, text_field
+from shim.shim_box import Box, alive, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -382,6 +382,16 @@ def test_panic_log_is_never_written_through_a_link(box: Box) -> None:
     assert (done.returncode, done.stdout) == (1, b"")
     assert victim.read_text() == "precious"
     assert box.processes() == []
+
+
+def test_an_earlier_servers_last_words_are_kept(box: Box) -> None:
+    bundle = box.bundle("c1")
+    (bundle / "panic.log").write_text("from before\n")
+    box.program = box.make_program("DiesTalking")
+    done = box.run("start", "c1")
+    assert done.returncode == 1
+    assert b"from before" not in done.stderr
+    assert (bundle / "panic.log").read_text() == "from before\nfirst words\nlast words\n"
 
 
 def any_of(type_url: str, value: bytes) -> bytes:

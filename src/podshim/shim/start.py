@@ -163,6 +163,9 @@ def _serve(
     address = socketpath.SCHEME + rendezvous.socket_path(name)
     deadline = time.monotonic() + SERVE_TIMEOUT
     identity = rendezvous.identity(name)
+    ours = [SHIM_PID, ADDRESS]
+    if not os.path.lexists(order.bundle.file(PANIC_LOG)):  # else it is an earlier server's
+        ours.append(PANIC_LOG)
     server = None
     try:
         try:
@@ -187,7 +190,12 @@ def _serve(
     except BaseException:
         if server is not None:
             server.kill()
-        _withdraw(order.bundle, rendezvous, name, identity)
+        for file in ours:
+            try:
+                os.unlink(order.bundle.file(file))
+            except OSError:
+                pass
+        _withdraw(rendezvous, name, identity)
         raise
 
 
@@ -196,13 +204,8 @@ def _record(bundle: Bundle, pid: int, address: str) -> None:
     bundle.write(ADDRESS, os.fsencode(address), 0o644)
 
 
-def _withdraw(bundle: Bundle, rendezvous: Rendezvous, name: str, identity: tuple[int, int]) -> None:
-    """Remove what a failed start has made; the failure itself is what the caller reports."""
-    for file in (SHIM_PID, ADDRESS, PANIC_LOG):
-        try:
-            os.unlink(bundle.file(file))
-        except OSError:
-            pass
+def _withdraw(rendezvous: Rendezvous, name: str, identity: tuple[int, int]) -> None:
+    """Remove the socket of a failed start; the failure itself is what the caller reports."""
     try:
         with rendezvous.locked(WITHDRAW_TIMEOUT):
             rendezvous.remove(name, identity)
