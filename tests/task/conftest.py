@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from task_support import Pod
+
+from task.task_support import Pod
 
 
 @pytest_asyncio.fixture

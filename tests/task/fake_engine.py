@@ -109,6 +109,7 @@ class FakeProcess(Process):
         self.ended: Exit | None = None
         self.started = False
         self.freed = False
+        self.free_asked = False
         self.signals: list[int] = []
         self.size = (0, 0)
         self.stdin_closed = 0
@@ -170,6 +171,7 @@ class FakeProcess(Process):
         self.stdin_closed += 1
 
     async def delete(self) -> None:
+        self.free_asked = True
         await self._engine.enter(f"free {self.name}")
         if self.freed:
             self._engine.violations.append(f"{self.name} was freed twice")
@@ -183,6 +185,7 @@ class FakeContainer(Container):
     def __init__(self, engine: FakeEngine, request: CreateRequest) -> None:
         self.id = request.id
         self.frozen = False
+        self.thaw_asked = False
         self.resources: bytes = b""
         self.checkpoints: list[tuple[str, TypedValue | None]] = []
         self.oom = asyncio.Semaphore(0)
@@ -230,7 +233,7 @@ class FakeContainer(Container):
 
     async def init_exited(self) -> None:
         await self._engine.enter(f"init_exited {self.id}")
-        if self.frozen:
+        if self.frozen and not self.thaw_asked:
             self._engine.violations.append(f"init_exited of {self.id} while it is frozen")
         for process in self._processes:
             if process.alive:
@@ -240,9 +243,11 @@ class FakeContainer(Container):
         with self._alone("pause"):
             await self._engine.enter(f"pause {self.id}")
             self.frozen = True
+            self.thaw_asked = False
 
     async def resume(self) -> None:
         with self._alone("resume"):
+            self.thaw_asked = True
             await self._engine.enter(f"resume {self.id}")
             self.frozen = False
 
@@ -274,8 +279,9 @@ class FakeContainer(Container):
     async def delete(self) -> None:
         with self._alone("delete"):
             await self._engine.enter(f"delete {self.id}")
-            live = [process.name for process in [self._init, *self._processes] if not process.freed]
-            if live:
-                self._engine.violations.append(f"{self.id} was deleted before {live}")
-            self._init.finish(137)
+            for process in [self._init, *self._processes]:
+                if not process.free_asked:
+                    self._engine.violations.append(f"{self.id} was deleted before {process.name}")
+                process.finish(137)
+                self._engine.processes.pop(process.name, None)
             del self._engine.containers[self.id]

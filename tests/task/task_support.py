@@ -6,13 +6,12 @@ import asyncio
 import json
 from typing import TYPE_CHECKING, Any
 
-from fake_engine import FakeContainer, FakeEngine, FakeProcess
-
 from podshim.api import events_pb2
 from podshim.bundle import Bundle
 from podshim.engine import CreateRequest, Stdio
 from podshim.task.outbox import Outbox
 from podshim.task.registry import Registry
+from task.fake_engine import FakeContainer, FakeEngine, FakeProcess
 
 if TYPE_CHECKING:
     from collections.abc import Callable

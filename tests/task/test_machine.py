@@ -18,17 +18,16 @@ from typing import TYPE_CHECKING
 
 from hypothesis import settings, strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
-from task_support import Pod, describe, quiesce
 
 from podshim.engine import Exit, Stdio
 from podshim.errors import NotFoundError, ShimError
+from task.task_support import Pod, describe, quiesce
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
-    from fake_engine import Gate
-
     from podshim.task.process import Process
+    from task.fake_engine import Gate
 
 TASKS = st.sampled_from(["c1", "c2"])
 EXECS = st.sampled_from(["e1", "e2", "e3"])

@@ -6,7 +6,6 @@ import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
-from task_support import Pod, quiesce, until
 
 from podshim.bundle import Bundle
 from podshim.engine import CreateRequest
@@ -17,6 +16,7 @@ from podshim.errors import (
     ShimError,
     UnavailableError,
 )
+from task.task_support import Pod, quiesce, until
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,7 +9,8 @@ import weakref
 from typing import TYPE_CHECKING
 
 import pytest
-from task_support import Pod, decode, quiesce, spec, until
+
+from task.task_support import Pod, decode, quiesce, spec, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -420,11 +421,22 @@ async def test_an_init_that_can_not_be_thawed_is_told_all_the_same(pod: Pod) -> 
     task = await pod.running()
     await task.pause()
     pod.engine.fail("resume c1", ShimError("no"))
-    pod.engine.fail("init_exited c1", ShimError("no"))
     pod.process().finish(137)
     end = await task.init.wait()
     assert end is not None
     assert state(task) is State.STOPPED
+
+
+@pytest.mark.logs_errors
+async def test_execs_end_even_if_the_engine_fails_to_end_them(pod: Pod) -> None:
+    task = await pod.running()
+    for name in ("e1", "e2"):
+        await add_exec(task, name)
+    await task.start("e1")
+    pod.engine.fail("init_exited c1", ShimError("no"))
+    pod.process().finish(0)
+    await task.init.wait()
+    assert pod.told()[-2:] == ["exit c1/e1 137", "exit c1 0"]
 
 
 @pytest.mark.logs_errors

@@ -125,13 +125,16 @@ class Background:
             _log.error("%s: %s", task.get_name(), error, exc_info=trace)
 
 
-async def attempt(action: Awaitable[object], what: str, *expected: type[Exception]) -> None:
+async def attempt(action: Awaitable[object], what: str, *expected: type[Exception]) -> bool:
     """Do something whose failure must not stop what goes on around it: that is logged.
 
     Args:
         action: What to do.
         what: What that is, for the log.
         expected: Failures that do not even deserve a line.
+
+    Returns:
+        Whether it went well, or failed as expected.
     """
     try:
         await action
@@ -139,6 +142,8 @@ async def attempt(action: Awaitable[object], what: str, *expected: type[Exceptio
         pass
     except Exception:  # noqa: BLE001 - an engine may fail in any way; logged, the way goes on
         _log.exception("failed: %s", what)
+        return False
+    return True
 
 
 async def _cancel(tasks: set[asyncio.Task[Any]]) -> None:

@@ -166,6 +166,11 @@ class Roster:
         if not self._present:
             self._empty.set()
 
+    async def kill_all(self) -> None:
+        """Kill those that run; those that are starting are killed when they have."""
+        for process in [process for process in self._present if process.state is State.RUNNING]:
+            await process.kill_straggler()
+
     async def drained(self) -> None:
         """Wait until no exec is starting or running."""
         await self._empty.wait()
@@ -242,11 +247,12 @@ class Exec(Process):
         name = f"watch of exec {self.name} in {self._task}"
         self._watcher = self._background.watch(self._watch(), name)
         if self._roster.init_gone:
-            await self._kill_straggler()
+            # It was still starting when all others were killed.
+            await self.kill_straggler()
         return self.pid
 
-    async def _kill_straggler(self) -> None:
-        # The init ended while this one was starting: init_exited came too early to reach it.
+    async def kill_straggler(self) -> None:
+        """Kill it because its container's init is gone; a failure is logged."""
         await attempt(self.process.kill(SIGKILL), f"kill {self!r} after its init", NotFoundError)
 
     async def _watch(self) -> None:

@@ -21,7 +21,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
 from google.protobuf.any_pb2 import Any
@@ -30,10 +29,8 @@ from podshim.api import events_service_pb2, events_service_ttrpc, types_pb2
 from podshim.errors import Code
 from podshim.task.events import timestamp
 from podshim.task.outbox import LIMIT, Outbox
-from podshim.transport import unix
-from podshim.transport.address import AddressError, parse_endpoint
 from podshim.ttrpc.frames import MAX_PAYLOAD
-from podshim.ttrpc.status import ConnectionLost, ProtocolError, StatusError
+from podshim.ttrpc.status import ProtocolError, StatusError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -48,30 +45,12 @@ _log = logging.getLogger(__name__)
 #: How long containerd may take for one event, in s.
 FORWARD_TIMEOUT = 5.0
 
-#: How long a connection to containerd may take, in s.
-CONNECT_TIMEOUT = 5.0
-
 #: Pauses between attempts, in s: the first, and the longest for either kind of failure.
 FIRST_PAUSE = 0.01
 LONGEST_PAUSE_ABSENT = 0.25
 LONGEST_PAUSE_FAILING = 2.0
 
 NAMESPACE_KEY = "containerd-namespace-ttrpc"
-
-
-def connector(address: str) -> Connect | None:
-    """Make what a `Publisher` connects with.
-
-    Args:
-        address: containerd's own word for its events service (`TTRPC_ADDRESS`): a path, or
-            `unix://` and a path. Empty, or no address at all, gives None.
-    """
-    try:
-        target = parse_endpoint(address)
-    except AddressError as error:
-        _log.warning("events can't be sent: %s", error)
-        return None
-    return partial(unix.connect, target, timeout=CONNECT_TIMEOUT)
 
 
 class Publisher:
@@ -176,7 +155,7 @@ class Publisher:
         try:
             if self._client is None:
                 self._client = await self._connect()
-        except (OSError, ConnectionLost) as error:
+        except OSError as error:
             _log.debug("containerd's events service can't be reached: %s", error)
             return LONGEST_PAUSE_ABSENT
         try:

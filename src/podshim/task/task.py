@@ -347,7 +347,9 @@ class Task:
         self._roster.init_gone = True
         await self._settled.wait()
         await self._thaw()
-        await attempt(self._container.init_exited(), f"end what the init of {self.id} has left")
+        what = f"end what the init of {self.id} has left"
+        if not await attempt(self._container.init_exited(), what):
+            await self._roster.kill_all()
         await self._roster.drained()
         await self._last_oom(end)
         self._conclude(end)
