@@ -2,14 +2,16 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import pytest
-from oci_support import BUSYBOX, Workshop, environment, make_rootfs
 
+from oci.oci_support import BUSYBOX, Workshop, environment, make_rootfs
 from podshim.engines.oci import OciEngine
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
 
 
 @pytest.fixture(scope="session")

@@ -1,25 +1,31 @@
-"""What the tests of the OCI engine share: containers that are quickly made, and counts for leaks."""
+"""What the tests of the OCI engine share: containers quickly made, and counts for leaks."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import shutil
 import threading
-from collections.abc import Sequence
+import time
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from podshim.api import runc_options_pb2
 from podshim.bundle import Bundle
 from podshim.engine import Container, CreateRequest, Environment, Exit, Mount, Stdio, TypedValue
-from podshim.engines.oci import OciEngine
 from podshim.manager.spec import Spec, container_spec, process_spec
 from podshim.manager.stdio import Fifos
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from podshim.engines.oci import OciEngine
+
 NAMESPACE = "ocitest"
+NO_STREAMS = Stdio()
 BUSYBOX = "/bin/busybox"
 APPLETS = ("sh", "cat", "echo", "sleep", "true", "stty", "id", "dd", "head", "yes", "kill", "ls")
 
@@ -88,7 +94,7 @@ class Workshop:
     def request(
         self,
         spec: Spec | None,
-        stdio: Stdio = Stdio(),
+        stdio: Stdio = NO_STREAMS,
         mounts: Sequence[Mount] = (),
         **options: Any,
     ) -> CreateRequest:
@@ -162,6 +168,14 @@ class Holdings:
         )
 
 
-def with_stdio(request: CreateRequest, **values: Any) -> CreateRequest:
-    """The same request with other streams."""
-    return replace(request, stdio=replace(request.stdio, **values))
+async def until(true: Callable[[], bool], what: Callable[[], object] = lambda: "") -> None:
+    """Wait for something that happens by itself; `what` tells how things are if it does not."""
+    deadline = time.monotonic() + 20
+    while not true():
+        assert time.monotonic() < deadline, what()
+        await asyncio.sleep(0.002)
+
+
+async def settled(before: Holdings) -> None:
+    """Wait until as much is held as before: a thread or a child may be on its way out."""
+    await until(lambda: Holdings.now() == before, lambda: f"{before} has become {Holdings.now()}")

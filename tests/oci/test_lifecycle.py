@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import signal
 import time
+from typing import TYPE_CHECKING
 
 import pytest
-from oci_support import Workshop
 
 from podshim.engine import Exit
 from podshim.errors import NotFoundError
+
+if TYPE_CHECKING:
+    from oci.oci_support import Workshop
 
 
 @pytest.mark.parametrize("status", [0, 1, 2, 42, 127, 255])
@@ -29,8 +34,6 @@ async def test_a_signal_is_128_more(shop: Workshop, number: signal.Signals) -> N
     await box.container.init.start()
     # pid 1 of a namespace is not killed by a signal that it could handle, so an exec is.
     spec = box.request.bundle.config()["process"]
-    import json
-
     exec_ = await box.container.exec("e1", json.dumps(spec).encode(), box.request.stdio)
     await exec_.start()
     await exec_.kill(number)
@@ -57,8 +60,6 @@ async def test_output_reaches_the_client(shop: Workshop) -> None:
 
 
 async def test_wait_before_start_and_after_the_end_give_the_same(shop: Workshop) -> None:
-    import asyncio
-
     box = await shop.shell("exit 3")
     waiting = [asyncio.create_task(box.container.init.wait()) for _ in range(10)]
     first = await box.run()

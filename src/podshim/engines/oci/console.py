@@ -255,10 +255,16 @@ class ConsoleStreams(Streams):
             self._input.release_writer()
 
     async def drain(self, limit: float) -> None:
-        """Wait for the rest of the output."""
+        """Wait for the rest of the output, and until a logging program has dealt with it."""
         self.exited()
+        await drained([self._delivered()], limit)
+
+    async def _delivered(self) -> None:
         if self._task is not None:
-            await drained([self._task.done()], limit)
+            await self._task.done()
+        if self._logger is not None:
+            self._logger.finish()
+            await self._logger.done()
 
     async def close(self) -> None:
         """Hang up, deliver nothing more, close everything."""

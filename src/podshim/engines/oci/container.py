@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 from podshim.engine import Container
 from podshim.engines.oci import checkpoints, commands
-from podshim.engines.oci.process import ExecProcess, InitProcess, kill_error
+from podshim.engines.oci.process import ExecProcess, InitProcess, kill_error, means_gone
 from podshim.engines.oci.runtime import RuntimeFailureError
 from podshim.engines.oci.stdio import StreamContext, Streams
 from podshim.engines.oci.streams import open_streams
@@ -421,7 +421,7 @@ class OciContainer(Container):
                 "delete", *flags, self._runtime.container_id, prefix="failed to delete task"
             )
         except RuntimeFailureError as error:
-            if "does not exist" not in f"{error.detail} {error.output}":
+            if not means_gone(f"{error.detail} {error.output}"):
                 raise
         if self._init is not None and self._init.pid and self._init.exit is None:
             try:

@@ -15,6 +15,7 @@ gets SIGTERM, and SIGKILL after 12 s. A program that never gets ready is ended, 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import fcntl
 import os
 import signal
@@ -71,6 +72,10 @@ def _spawn(argv: Sequence[str], env: Mapping[str, str], fds: Mapping[int, int]) 
     Raises:
         OSError: It can't be executed.
     """
+    for name in os.listdir("/proc/self/fd"):
+        # What this process itself inherited is not for others, either.
+        with contextlib.suppress(OSError):
+            os.set_inheritable(int(name), int(name) <= 2)
     with ExitStack() as stack:
         actions = []
         for number, fd in fds.items():

@@ -32,6 +32,15 @@ _ENDED: Final = re.compile(
     r"|container `[^`]*` is not running",  # crun
     re.IGNORECASE,
 )
+#: crun's way to say that a container does not exist, when its state is missing.
+_GONE: Final = re.compile(
+    r"does not exist|opening file `[^`]*/status`: No such file|open directory '[^']*': No such file"
+)
+
+
+def means_gone(text: str) -> bool:
+    """Whether a runtime says that it does not know the container."""
+    return bool(_GONE.search(text))
 
 
 def kill_error(text: str) -> ShimError:
@@ -42,7 +51,7 @@ def kill_error(text: str) -> ShimError:
     """
     if _ENDED.search(text):
         return NotFoundError("process already finished")
-    if "does not exist" in text:
+    if means_gone(text):
         return NotFoundError("no such container")
     return ShimError(f"unknown error after kill: {text}")
 

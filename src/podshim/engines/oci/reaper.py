@@ -137,6 +137,8 @@ class Reaper:
         self._loop = None
         for child in self._children.values():
             child.forget()
+        for popen in self._popens.values():
+            popen.returncode = -1  # nobody waits for it any more, not even its destructor
         self._children.clear()
         self._popens.clear()
 
@@ -190,8 +192,7 @@ class Reaper:
             OSError: It can't be executed.
         """
         with warnings.catch_warnings():
-            # Python 3.12 warns of any function between fork and exec in a process with threads;
-            # this one takes no lock.
+            # Python 3.12 warns of any function between fork and exec in a process with threads.
             warnings.simplefilter("ignore", DeprecationWarning)
             popen = subprocess.Popen(
                 list(argv),
@@ -201,7 +202,7 @@ class Reaper:
                 cwd=cwd,
                 env=dict(env),
                 process_group=0,
-                preexec_fn=syscalls.die_with_parent(signal.SIGKILL),  # noqa: PLW1509 - as above
+                preexec_fn=syscalls.die_with_parent(signal.SIGKILL),  # noqa: PLW1509 - takes no lock
             )
         self._popens[popen.pid] = popen
         return self.own(popen.pid)
