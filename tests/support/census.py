@@ -99,3 +99,28 @@ def sockets() -> list[Path]:
     """The sockets of shims."""
     folder = Path("/run/containerd/s")
     return sorted(folder.iterdir()) if folder.is_dir() else []
+
+
+def cgroup_values(pid: int, file: str) -> list[int]:
+    """A number that the cgroups (version 1) of a process have in a file, for each that has it."""
+    values = []
+    for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines():
+        _, controllers, path = line.split(":", 2)
+        candidate = Path(f"/sys/fs/cgroup/{controllers}{path}/{file}")
+        if controllers and candidate.exists():
+            values.append(int(candidate.read_text()))
+    return values
+
+
+def zombies(parent: int) -> list[int]:
+    """The children of a process that have ended and that it has not reaped."""
+    found = []
+    for pid in map(int, filter(str.isdigit, os.listdir("/proc"))):
+        try:
+            stat = Path(f"/proc/{pid}/stat").read_text()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        state, its_parent = stat.rpartition(")")[2].split()[:2]
+        if state == "Z" and int(its_parent) == parent:
+            found.append(pid)
+    return found
