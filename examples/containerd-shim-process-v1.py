@@ -4,7 +4,6 @@
 Make it executable, put it on containerd's PATH as `containerd-shim-process-v1`, and try
 `ctr run --runtime io.containerd.process.v1 IMAGE NAME COMMAND`.
 """
-# ruff: noqa: D101, D102 - what each method is for, its base class says
 
 import asyncio
 import os
