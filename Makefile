@@ -17,6 +17,7 @@ help:
 .PHONY: test
 test: setup lint
 	@scripts/get-containerd debian13
+	@scripts/get-interop
 	$(PYTEST) --everything $(PYTEST_ARGS)
 
 .PHONY: lint

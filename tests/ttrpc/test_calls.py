@@ -8,7 +8,18 @@ from contextlib import AsyncExitStack
 
 import pytest
 from google.protobuf.wrappers_pb2 import BytesValue, Int64Value, StringValue
-from ttrpc_support import (
+
+from podshim.errors import Code
+from podshim.ttrpc import (
+    Kind,
+    MethodDescriptor,
+    Peer,
+    ProtocolError,
+    Server,
+    StatusError,
+)
+from podshim.ttrpc.frames import MAX_PAYLOAD
+from ttrpc.ttrpc_support import (
     BLOB,
     DEADLINE,
     GROW,
@@ -23,17 +34,6 @@ from ttrpc_support import (
     raw_server,
     receive_frame,
 )
-
-from podshim.errors import Code
-from podshim.ttrpc import (
-    Kind,
-    MethodDescriptor,
-    Peer,
-    ProtocolError,
-    Server,
-    StatusError,
-)
-from podshim.ttrpc.frames import MAX_PAYLOAD
 
 
 def word(value: str) -> StringValue:

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING
 import pytest
 from google.protobuf.wrappers_pb2 import BytesValue, StringValue
 from hypothesis import given, strategies as st
-from ttrpc_support import (
+
+from podshim.api import ttrpc_pb2
+from podshim.errors import Code
+from podshim.ttrpc.client_connection import ClientConnection
+from podshim.ttrpc.events import Event, MessageReceived, RemoteClosed, StreamFailed
+from podshim.ttrpc.frames import MAX_PAYLOAD
+from podshim.ttrpc.status import ConnectionLost, ProtocolError, StatusError
+from ttrpc.ttrpc_support import (
     BLOB,
     JOIN,
     SAY,
@@ -20,13 +27,6 @@ from ttrpc_support import (
     string,
     unmarshal_error,
 )
-
-from podshim.api import ttrpc_pb2
-from podshim.errors import Code
-from podshim.ttrpc.client_connection import ClientConnection
-from podshim.ttrpc.events import Event, MessageReceived, RemoteClosed, StreamFailed
-from podshim.ttrpc.frames import MAX_PAYLOAD
-from podshim.ttrpc.status import ConnectionLost, ProtocolError, StatusError
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message

@@ -10,7 +10,11 @@ from typing import TYPE_CHECKING
 import pytest
 from google.protobuf.wrappers_pb2 import Int64Value, StringValue
 from hypothesis import HealthCheck, given, settings, strategies as st
-from ttrpc_support import (
+
+from podshim.errors import Code
+from podshim.ttrpc import Client, ClientStream, ConnectionLost, Server, StatusError
+from podshim.ttrpc.inbox import LIMIT
+from ttrpc.ttrpc_support import (
     DEADLINE,
     GROW,
     JOIN,
@@ -28,10 +32,6 @@ from ttrpc_support import (
     request,
     string,
 )
-
-from podshim.errors import Code
-from podshim.ttrpc import Client, ClientStream, ConnectionLost, Server, StatusError
-from podshim.ttrpc.inbox import LIMIT
 
 if TYPE_CHECKING:
     import socket

@@ -9,7 +9,15 @@ from google.protobuf.any_pb2 import Any as TypedMessage
 from google.protobuf.empty_pb2 import Empty
 from google.protobuf.wrappers_pb2 import BytesValue, StringValue
 from hypothesis import given, strategies as st
-from ttrpc_support import (
+
+from podshim.api import ttrpc_pb2
+from podshim.errors import Code
+from podshim.ttrpc.events import Event, MessageReceived, RemoteClosed, RequestReceived, StreamFailed
+from podshim.ttrpc.frames import MAX_PAYLOAD
+from podshim.ttrpc.server_connection import ServerConnection
+from podshim.ttrpc.service import Kind, MethodDescriptor, Service
+from podshim.ttrpc.status import ProtocolError, StatusError
+from ttrpc.ttrpc_support import (
     BLOB,
     JOIN,
     SAY,
@@ -23,14 +31,6 @@ from ttrpc_support import (
     string,
     unmarshal_error,
 )
-
-from podshim.api import ttrpc_pb2
-from podshim.errors import Code
-from podshim.ttrpc.events import Event, MessageReceived, RemoteClosed, RequestReceived, StreamFailed
-from podshim.ttrpc.frames import MAX_PAYLOAD
-from podshim.ttrpc.server_connection import ServerConnection
-from podshim.ttrpc.service import Kind, MethodDescriptor, Service
-from podshim.ttrpc.status import ProtocolError, StatusError
 
 if TYPE_CHECKING:
     from podshim.ttrpc.service import CallContext
