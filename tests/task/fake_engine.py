@@ -67,6 +67,8 @@ class FakeEngine(Engine):
         #: Without it no end has to wait for the engine's last word, which takes real time.
         self.sees_memory = True
         self.now = 1_700_000_000_000_000_000
+        #: The ids of containers whose last deletion was made to fail.
+        self.left_over: set[str] = set()
         self._gates: dict[str, Gate] = {}
         self._errors: defaultdict[str, list[Exception]] = defaultdict(list)
         self._pid = 1000
@@ -96,8 +98,9 @@ class FakeEngine(Engine):
 
     async def create(self, request: CreateRequest) -> Container:
         await self.enter(f"create {request.id}")
-        if request.id in self.containers:
+        if request.id in self.containers and request.id not in self.left_over:
             self.violations.append(f"{request.id} was created twice")
+        self.left_over.discard(request.id)
         container = FakeContainer(self, request)
         self.containers[request.id] = container
         return container
@@ -184,6 +187,7 @@ class FakeProcess(Process):
 class FakeContainer(Container):
     def __init__(self, engine: FakeEngine, request: CreateRequest) -> None:
         self.id = request.id
+        self.request = request
         self.frozen = False
         self.thaw_asked = False
         self.resources: bytes = b""
@@ -278,7 +282,9 @@ class FakeContainer(Container):
 
     async def delete(self) -> None:
         with self._alone("delete"):
+            self._engine.left_over.add(self.id)
             await self._engine.enter(f"delete {self.id}")
+            self._engine.left_over.discard(self.id)
             for process in [self._init, *self._processes]:
                 if not process.free_asked:
                     self._engine.violations.append(f"{self.id} was deleted before {process.name}")

@@ -128,7 +128,7 @@ class PodMachine(RuleBasedStateMachine):
     def hold(self, call: str, name: str) -> None:
         self.gates.append(self.pod.engine.hold(self.named(call, name)))
 
-    @rule(call=CALLS, name=NAMES)
+    @rule(call=CALLS.filter(lambda call: call != "kill"), name=NAMES)
     def fail(self, call: str, name: str) -> None:
         self.pod.engine.fail(self.named(call, name), ShimError(f"{call} fails"))
 
@@ -172,8 +172,8 @@ class PodMachine(RuleBasedStateMachine):
             ends = Counter(line.split()[1] for line in self.told if line.startswith("delete"))
             assert sum(exits.values()) == sum(ends.values())
             assert self.pod.engine.violations == []
-            assert self.pod.engine.containers == {}
-            assert self.pod.engine.processes == {}
+            # What could not be undone, since the machine made it fail, is left to containerd.
+            assert set(self.pod.engine.containers) == self.pod.engine.left_over
             assert self.pod.registry._background.watchers == []
             assert self.pod.registry._background.operations == []
             assert all(waiter.done() for waiter in self.waiters)

@@ -26,7 +26,7 @@ from podshim.errors import (
     NotFoundError,
     UnavailableError,
 )
-from podshim.task.background import Background
+from podshim.task.background import Background, attempt
 from podshim.task.events import Announcer
 from podshim.task.identifiers import check_identifier
 from podshim.task.task import END_TIMEOUT, Task, end_unstarted
@@ -176,7 +176,7 @@ class Registry:
                     await container.init.wait()
             except TimeoutError:
                 _log.warning("the init of %s outlived its kill", task_id)
-        await container.init.delete()
+        await attempt(container.init.delete(), f"free the init of {task_id}")
         await container.delete()
 
     def _forget(self, task: Task) -> None:
