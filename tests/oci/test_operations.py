@@ -98,7 +98,7 @@ async def test_pause_and_resume(shop: Workshop) -> None:
     await box.container.init.start()
     await box.container.pause()
     if shop.runtime == "runc":  # crun does not mind
-        with pytest.raises(ShimError, match=r"OCI runtime pause failed: .*paused"):
+        with pytest.raises(ShimError, match="OCI runtime pause failed: "):
             await box.container.pause()
     await box.fifos.stdin.write(b"x\n")
     with pytest.raises(ShimError):
