@@ -289,6 +289,7 @@ class OciContainer(Container):
         self._execs.add(exec_)
         if self._init_ended and self._facts.shared_pids:
             child.signal(signal.SIGKILL)  # it came after the others had been killed
+        await exec_.catch_up()
 
     async def kill(self, signal: int, *, everyone: bool) -> None:
         """Send a signal to the init, or to all processes.

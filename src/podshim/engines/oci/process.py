@@ -68,6 +68,8 @@ class OciProcess(Process):
         self._child: Child | None = None
         self._end: asyncio.Future[Exit] = asyncio.get_running_loop().create_future()
         self._watch: asyncio.Task[None] | None = None
+        self._stdin_closed = False
+        self._size: tuple[int, int] | None = None
 
     @property
     def pid(self) -> int:
@@ -113,11 +115,20 @@ class OciProcess(Process):
 
     async def resize(self, width: int, height: int) -> None:
         """Give the terminal another size, in characters."""
+        self._size = width, height
         await self.streams.resize(width, height)
 
     async def close_stdin(self) -> None:
         """Drop the hold on standard input."""
+        self._stdin_closed = True
         await self.streams.close_stdin()
+
+    async def catch_up(self) -> None:
+        """Do what clients asked of the streams while an exec was being started without them."""
+        if self._stdin_closed:
+            await self.streams.close_stdin()
+        if self._size is not None:
+            await self.streams.resize(*self._size)
 
     async def delete(self) -> None:
         """Let output drain, then close the streams."""
