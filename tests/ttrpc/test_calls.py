@@ -258,6 +258,14 @@ async def test_a_deadline_that_has_passed(server: Server, echo: Echo) -> None:
     assert not echo.contexts
 
 
+async def test_the_longest_deadline_there_is(server: Server, echo: Echo) -> None:
+    async with pair(server) as client:
+        assert await client.call(SAY, word("hi"), timeout=float("inf")) == word("hi!")
+    deadline = echo.contexts[0].deadline
+    assert deadline is not None
+    assert deadline > 290 * 365 * 86400
+
+
 async def test_a_deadline_of_a_stream(server: Server, echo: Echo) -> None:
     async with pair(server) as client:
         async with client.stream(SPELL, word("_"), timeout=0.02) as stream:

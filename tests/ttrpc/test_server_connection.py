@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 REQUEST, RESPONSE, DATA = 1, 2, 3
 CLOSED, OPEN, NO_DATA = 1, 2, 4
+NOT_UTF8 = field(1, b"\xff")
 EMPTY = MethodDescriptor(SERVICE, "Empty", Kind.SERVER_STREAM, Empty, Empty)
 
 
@@ -130,8 +131,10 @@ def test_a_deadline_that_has_passed_is_negative() -> None:
             refusal(1, 3, f"unmarshal request error: {unmarshal_error(ttrpc_pb2.Request)}"),
         ),
         (
-            frame(1, REQUEST, 0, field(1, b"\xff")),
-            refusal(1, 3, f"unmarshal request error: {unmarshal_error(ttrpc_pb2.Request)}"),
+            frame(1, REQUEST, 0, NOT_UTF8),
+            refusal(
+                1, 3, f"unmarshal request error: {unmarshal_error(ttrpc_pb2.Request, NOT_UTF8)}"
+            ),
         ),
         (frame(1, REQUEST, 0, b""), refusal(1, 12, "service ")),
         (

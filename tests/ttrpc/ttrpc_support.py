@@ -229,8 +229,8 @@ def string(value: str) -> bytes:
     return field(1, value.encode())
 
 
-def unmarshal_error(message: type[Message]) -> str:
+def unmarshal_error(message: type[Message], data: bytes = b"\xff") -> str:
     """What protobuf, in whatever version, says of bytes that are no message."""
     with pytest.raises(DecodeError) as caught:
-        message.FromString(b"\xff")
+        message.FromString(data)
     return str(caught.value)

@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 
     Metadata: TypeAlias = Mapping[str, str | Iterable[str]]
 
+#: The longest timeout that the wire can carry (s): an int64 of nanoseconds, 292 years.
+_LONGEST = (1 << 63) // 10**9 - 1
+
 
 class Client(Channel):
     """One connection to a server. Make it in a running event loop, on that loop's thread.
@@ -103,6 +106,7 @@ class Client(Channel):
             ConnectionLost: The connection has ended.
             ProtocolError: The server sent what is no answer to a unary call.
             ValueError: The method is not unary.
+            TypeError: The request is not of the method's class.
         """
         if method.kind is not Kind.UNARY:
             raise ValueError(f"{method} is a {method.kind.value}: use stream")
@@ -195,9 +199,10 @@ class Client(Channel):
         await self.drain()
         timeout_nano = 0
         if deadline is not None:
-            timeout_nano = math.ceil((deadline - self._loop.time()) * 1e9)
-            if timeout_nano <= 0:
+            remaining = min(deadline - self._loop.time(), _LONGEST)
+            if remaining <= 0:
                 raise _expired()
+            timeout_nano = math.ceil(remaining * 1e9)
         # No await from here on: ids must rise in the order of writing.
         stream_id = self._core.open(method, request, timeout_nano=timeout_nano, metadata=metadata)
         inbox: Inbox[Message] = Inbox(LIMIT, partial(self._has_room, stream_id))
