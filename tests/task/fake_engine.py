@@ -3,7 +3,8 @@
 What it does by itself:
 - An init has a pid from its creation (not if it is made from a checkpoint), an exec from its start.
 - A process ends when the test says so (`finish`), when it gets signal 9 or 15, or right at its
-  start if its program is `exit N`. A process whose program is anything else runs on.
+  start if its program is `exit N`, and can't be started if that is `missing`. A process whose
+  program is anything else runs on.
 - When an init ends its execs live on, as in a shared pid namespace, until `init_exited`.
 - Errors of a process that has ended, or never began, are those that `podshim.engine` asks for.
 
@@ -33,7 +34,7 @@ from podshim.engine import (
     Stdio,
     TypedValue,
 )
-from podshim.errors import FailedPreconditionError, NotFoundError, UnimplementedError
+from podshim.errors import FailedPreconditionError, NotFoundError, ShimError, UnimplementedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -149,6 +150,9 @@ class FakeProcess(Process):
         if self.ended is not None:
             raise FailedPreconditionError("OCI runtime start failed: the process is gone")
         self._pid = self._pid or self._engine.next_pid()
+        if self._args[:1] == ["missing"]:
+            self._pid = 0
+            raise ShimError("OCI runtime exec failed: executable file not found in $PATH")
         if self._args[:1] == ["exit"]:
             self.finish(int(self._args[1]))
 

@@ -25,6 +25,9 @@ _MESSAGES = {
     for message in events_pb2.DESCRIPTOR.message_types_by_name.values()
 }
 
+#: The steps of a life, as `describe` names them.
+ORDER = {"create": 1, "exec-added": 1, "start": 2, "exec-started": 2, "exit": 3, "delete": 4}
+
 
 async def until(condition: Callable[[], object], what: str = "condition") -> None:
     """Let the loop run until something is true; with fakes that takes no time but turns."""
@@ -108,3 +111,37 @@ class Pod:
     async def close(self) -> None:
         await self.registry.close()
         assert self.engine.violations == []
+
+
+def check_order(told: list[str]) -> None:
+    """Hold a list of events to what clients rely on."""
+    reached: dict[str, int] = {}
+    for line in told:
+        kind, name = line.split()[:2]
+        step = ORDER.get(kind)
+        if step is None:
+            assert 0 < reached[name] < ORDER["delete"], told
+            continue
+        if step == 1:
+            over = {0, 1, 3, 4} if "/" in name else {0, 4}
+            assert reached.get(name, 0) in over, told
+        else:
+            assert reached[name] < step, told
+        if kind == "exec-started":
+            assert reached[name.partition("/")[0]] < ORDER["exit"], told
+        if kind == "exit" and "/" in name:
+            assert reached[name] == ORDER["start"], told
+            assert reached[name.partition("/")[0]] < ORDER["exit"], told
+        if kind == "exit" and "/" not in name:
+            running = [
+                other
+                for other, at in reached.items()
+                if other.startswith(name + "/") and at == ORDER["start"]
+            ]
+            assert running == [], told
+        if kind == "delete" and reached[name] == ORDER["start"]:
+            raise AssertionError(told)
+        if kind == "delete":
+            for other in [other for other in reached if other.startswith(name + "/")]:
+                del reached[other]
+        reached[name] = step

@@ -21,7 +21,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from podshim.engine import Exit, Stdio
 from podshim.errors import NotFoundError, ShimError
-from task.task_support import Pod, describe, quiesce
+from task.task_support import Pod, check_order, describe, quiesce
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -35,7 +35,6 @@ NAMES = st.sampled_from(["c1", "c2", "c1/e1", "c1/e2", "c1/e3", "c2/e1", "c2/e2"
 CALLS = st.sampled_from(
     ["create", "start", "exec", "delete", "free", "pause", "resume", "kill", "init_exited"]
 )
-ORDER = {"create": 1, "exec-added": 1, "start": 2, "exec-started": 2, "exit": 3, "delete": 4}
 
 
 class PodMachine(RuleBasedStateMachine):
@@ -203,40 +202,6 @@ class PodMachine(RuleBasedStateMachine):
         assert registry.finished.is_set()
         await asyncio.gather(*self.callers, return_exceptions=True)
         await registry.close()
-
-
-def check_order(told: list[str]) -> None:
-    """Hold a list of events to what clients rely on."""
-    reached: dict[str, int] = {}
-    for line in told:
-        kind, name = line.split()[:2]
-        step = ORDER.get(kind)
-        if step is None:
-            assert 0 < reached[name] < ORDER["delete"], told
-            continue
-        if step == 1:
-            over = {0, 1, 3, 4} if "/" in name else {0, 4}
-            assert reached.get(name, 0) in over, told
-        else:
-            assert reached[name] < step, told
-        if kind == "exec-started":
-            assert reached[name.partition("/")[0]] < ORDER["exit"], told
-        if kind == "exit" and "/" in name:
-            assert reached[name] == ORDER["start"], told
-            assert reached[name.partition("/")[0]] < ORDER["exit"], told
-        if kind == "exit" and "/" not in name:
-            running = [
-                other
-                for other, at in reached.items()
-                if other.startswith(name + "/") and at == ORDER["start"]
-            ]
-            assert running == [], told
-        if kind == "delete" and reached[name] == ORDER["start"]:
-            raise AssertionError(told)
-        if kind == "delete":
-            for other in [other for other in reached if other.startswith(name + "/")]:
-                del reached[other]
-        reached[name] = step
 
 
 TestPodMachine = PodMachine.TestCase

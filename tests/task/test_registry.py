@@ -136,6 +136,18 @@ async def test_what_can_not_be_undone_does_not_keep_the_id(
     assert len(pod.registry) == 0
 
 
+async def test_a_task_that_comes_just_as_its_caller_goes_is_taken_back(pod: Pod) -> None:
+    creating = asyncio.create_task(pod.created())
+    await asyncio.sleep(0)  # the engine answers in the very turn in which the caller goes
+    creating.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await creating
+    pod.registry.shutdown()
+    await pod.registry.finished.wait()
+    assert pod.engine.containers == {}
+    assert pod.told() == ["create c1", "exit c1 137", "delete c1 0"]
+
+
 # When the shim may go.
 
 

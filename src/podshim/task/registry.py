@@ -119,6 +119,8 @@ class Registry:
         except asyncio.CancelledError:
             if request.id in self._creations:
                 self._creations[request.id] = True
+            elif operation.done() and not operation.cancelled() and not operation.exception():
+                self._take_back(operation.result())
             raise
         if task is None:
             raise UnavailableError(f"the creation of {request.id} was undone")
@@ -166,6 +168,15 @@ class Registry:
             del self._creations[request.id]
             self._go_if_empty()
         return task
+
+    def _take_back(self, task: Task | None) -> None:
+        """Delete a task that came just as its caller went, who has not learnt of it."""
+        if task is not None and self._tasks.get(task.id) is task:
+            task.deleting = True
+            self._background.begin(
+                attempt(task.delete(), f"delete {task.id}, whose client is gone"),
+                f"undoing of {task.id}",
+            )
 
     async def _undo(self, task_id: str, container: Container) -> None:
         _log.warning("removing %s: its client was gone before it was created", task_id)
