@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from podshim.api import task_v3_ttrpc
+from task.service_support import Link
 from task.task_support import Pod
 
 
@@ -28,3 +30,15 @@ async def pod(
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "logs_errors: the test makes the task layer log an error")
+
+
+@pytest_asyncio.fixture
+async def link(pod: Pod) -> AsyncIterator[Link]:
+    link = Link(pod)
+    yield link
+    await link.close()
+
+
+@pytest_asyncio.fixture
+async def task(link: Link) -> task_v3_ttrpc.TaskStub:
+    return task_v3_ttrpc.TaskStub(await link.connect())
