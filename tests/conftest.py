@@ -9,6 +9,11 @@ from collections.abc import Callable
 from typing import NoReturn
 
 import pytest
+from hypothesis import settings
+
+# How long an example takes depends on what else the machine does: no test fails for that.
+settings.register_profile("podshim", deadline=None)
+settings.load_profile("podshim")
 
 #: Why there is no private world; empty in one.
 _no_world = pytest.StashKey[str]()

@@ -357,3 +357,54 @@ async def test_no_descriptor_is_left(path: str, echo: Echo) -> None:
             await unix.connect("unix:///nonexistent/x", timeout=DEADLINE)
     assert await echo.server.shutdown(DEADLINE)
     assert descriptors() == before
+
+
+async def test_a_peer_that_the_kernel_does_not_know_is_turned_away(
+    path: str, echo: Echo, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unknown(_sock: socket.socket) -> Peer:
+        raise OSError(errno.ENOTCONN, "not connected")
+
+    async with await unix.serve(unix.listen(path), echo.server, same_user=False):
+        with monkeypatch.context() as patch:
+            patch.setattr(unix, "peer_of", unknown)
+            async with await unix.connect(f"unix://{path}", timeout=DEADLINE) as client:
+                await client.closed
+        async with await unix.connect(f"unix://{path}", timeout=DEADLINE) as client:
+            assert await client.call(SAY, say("hi")) == say("hi")
+    assert "refusing connection of an unknown peer" in caplog.text
+
+
+async def test_a_connection_that_can_not_be_handed_over_is_closed(
+    path: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Broken(Server):
+        def protocol(self, peer: Peer | None = None) -> asyncio.Protocol:
+            raise RuntimeError(f"no room for {peer}")
+
+    async with await unix.serve(unix.listen(path), Broken([]), same_user=True) as listener:
+        async with await unix.connect(f"unix://{path}", timeout=DEADLINE) as client:
+            await client.closed
+        assert listener.is_serving
+    assert "no room for Peer(" in caplog.text
+
+
+async def test_many_connections_at_once(path: str, echo: Echo) -> None:
+    count = 40
+    with unix.listen(path, backlog=count) as sock:
+        connecting = [unix.connect(f"unix://{path}", timeout=DEADLINE) for _ in range(count)]
+        clients = await asyncio.gather(*connecting)
+        async with await unix.serve(sock, echo.server, same_user=True):
+            answers = [client.call(SAY, say("hi")) for client in clients]
+            assert await asyncio.gather(*answers) == [say("hi")] * count
+            assert echo.server.connections == count
+    for client in clients:
+        client.close()
+        await client.closed
+    assert await echo.server.shutdown(DEADLINE)
+
+
+def test_listening_beside_where_we_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    unix.listen("here").close()
+    assert stat.S_ISSOCK((tmp_path / "here").stat().st_mode)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING
 
 import pytest
 from google.protobuf.wrappers_pb2 import BytesValue, Int64Value, StringValue
@@ -16,9 +17,13 @@ from podshim.ttrpc import (
     Peer,
     ProtocolError,
     Server,
+    Service,
     StatusError,
 )
 from podshim.ttrpc.frames import MAX_PAYLOAD
+
+if TYPE_CHECKING:
+    from podshim.ttrpc import CallContext
 from ttrpc.ttrpc_support import (
     BLOB,
     DEADLINE,
@@ -273,6 +278,39 @@ async def test_a_deadline_of_a_stream(server: Server, echo: Echo) -> None:
                 await anext(stream)
             assert caught.value.code is Code.DEADLINE_EXCEEDED
         await eventually(lambda: echo.cancelled == 1)
+
+
+async def test_a_stream_that_goes_on_after_its_deadline_is_cut(server: Server, echo: Echo) -> None:
+    async with pair(server) as client:
+        async with client.stream(SPELL, word("~abc"), timeout=0.02) as stream:
+            with pytest.raises(StatusError, match=r"^context deadline exceeded$"):
+                await anext(stream)
+        await eventually(lambda: echo.cancelled == 1 and server.calls == 0)
+        assert await client.call(SAY, word("hi")) == word("hi!")
+
+
+class Letters:
+    """An async iterator that is no generator."""
+
+    def __init__(self, letters: str) -> None:
+        self.letters = iter(letters)
+
+    def __aiter__(self) -> Letters:
+        return self
+
+    async def __anext__(self) -> StringValue:
+        for letter in self.letters:
+            return word(letter)
+        raise StopAsyncIteration
+
+
+async def test_a_handler_may_return_any_async_iterator() -> None:
+    def spell(request: StringValue, _context: CallContext) -> Letters:
+        return Letters(request.value)
+
+    server = Server([Service(SPELL.service, {"Spell": (SPELL, spell)})])
+    async with pair(server) as client, client.stream(SPELL, word("abc")) as stream:
+        assert [each.value async for each in stream] == ["a", "b", "c"]
 
 
 async def test_a_late_answer_is_dropped() -> None:

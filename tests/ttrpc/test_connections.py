@@ -154,6 +154,21 @@ async def test_closing_twice_and_before_connecting() -> None:
         await client.call(SAY, word("x"))
 
 
+async def test_a_client_that_was_closed_before_it_connected(server: Server) -> None:
+    async with raw_server() as (client, sock):
+        client.close()
+        await client.closed
+        assert await asyncio.get_running_loop().sock_recv(sock, 1) == b""
+
+    def closed() -> Client:
+        client = Client()
+        client.close()
+        return client
+
+    async with raw_server(closed) as (client, sock):
+        assert await asyncio.get_running_loop().sock_recv(sock, 1) == b""
+
+
 async def test_waiting_for_the_end_can_be_given_up(server: Server) -> None:
     async with pair(server) as client:
         with pytest.raises(TimeoutError):

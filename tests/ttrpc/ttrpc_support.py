@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -99,6 +99,9 @@ class Echo:
                 raise NotFoundError("letter")
             if letter == "_":
                 await self.hold()
+            if letter == "~":
+                with suppress(asyncio.CancelledError):
+                    await self.hold()
             yield StringValue(value=letter)
 
     async def talk(

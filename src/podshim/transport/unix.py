@@ -257,6 +257,9 @@ class Listener:
             await self._loop.connect_accepted_socket(
                 lambda: self._server.protocol(peer), connection
             )
+        except Exception:
+            log.exception("ttrpc: a connection can't be served")
+            connection.close()
         except BaseException:
             connection.close()
             raise

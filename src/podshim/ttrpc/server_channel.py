@@ -159,9 +159,7 @@ class ServerChannel(Channel):
         self._roster.add_task(call.task)
 
     def _stream_ended(self, stream_id: int, error: Exception | None) -> None:
-        call = self._calls.get(stream_id)
-        if call is None:
-            return
+        call = self._calls[stream_id]
         if error is not None:
             self._end(call, error)
             self._cancel(call)
