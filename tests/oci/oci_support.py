@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import secrets
 import shutil
 import threading
 import time
@@ -78,6 +79,8 @@ class Workshop:
     boxes: list[Box] = field(default_factory=list)
     fifos: list[Fifos] = field(default_factory=list)
     count: int = 0
+    #: cgroups are the machine's, even in a private world.
+    token: str = field(default_factory=lambda: secrets.token_hex(4))
 
     def streams(self, *, stdin: bool = False, terminal: bool = False) -> Fifos:
         fifos = Fifos(str(self.folder), "io", stdin=stdin, terminal=terminal)
@@ -99,7 +102,7 @@ class Workshop:
         **options: Any,
     ) -> CreateRequest:
         self.count += 1
-        name = f"{self.runtime}-{os.getpid()}-{self.count}"
+        name = f"{self.runtime}-{self.token}-{self.count}"
         bundle = self.folder / name
         bundle.mkdir(parents=True, mode=0o700)
         if spec is not None:

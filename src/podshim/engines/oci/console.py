@@ -282,14 +282,20 @@ class ConsoleStreams(Streams):
             await self._logger.close()
 
 
-async def open_console(stdio: Stdio, context: StreamContext) -> Streams:
+async def open_console(stdio: Stdio, context: StreamContext, listener: ConsoleSocket) -> Streams:
     """Prepare to receive a terminal; standard error is part of it.
 
+    Args:
+        stdio: What the client wants.
+        context: Whose streams they are.
+        listener: Where the terminal will come from; owned from now on.
+
     Raises:
-        OSError: A stream, or the socket, can't be opened.
+        OSError: A stream can't be opened.
         ShimError: A stream does not exist, its scheme is unknown, or a logger does not work.
     """
     async with AsyncExitStack() as undo:
+        undo.callback(listener.close)
         fifo = open_input(stdio.stdin, context.bundle)
         if fifo is not None:
             undo.callback(fifo.close)
@@ -300,12 +306,5 @@ async def open_console(stdio: Stdio, context: StreamContext) -> Streams:
             sink: Sink = PipeSink(program.take_stdout())
         else:
             sink = open_sink(stdio.stdout, context.bundle)
-        undo.callback(sink.close)
-        try:
-            listener = ConsoleSocket()
-        except OSError as error:
-            raise ShimError(
-                f"failed to create OCI runtime console socket: {error.strerror}"
-            ) from error
         undo.pop_all()
     return ConsoleStreams(listener, fifo, sink, program)

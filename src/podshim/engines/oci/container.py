@@ -21,7 +21,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from podshim.engine import Container
-from podshim.engines.oci import checkpoints, commands
+from podshim.engines.oci import cgroups, checkpoints, commands
+from podshim.engines.oci.oom import OomWatch
 from podshim.engines.oci.process import ExecProcess, InitProcess, kill_error, means_gone
 from podshim.engines.oci.runtime import RuntimeFailureError
 from podshim.engines.oci.stdio import StreamContext, Streams
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
     from podshim.bundle import Bundle
     from podshim.engine import Stdio, TypedValue
     from podshim.engines.oci.cgroups import Cgroup
-    from podshim.engines.oci.oom import OomWatch
     from podshim.engines.oci.reaper import Child, Reaper
     from podshim.engines.oci.rootfs import Rootfs
     from podshim.engines.oci.runtime import Runtime
@@ -64,7 +64,7 @@ def read_pid(path: str) -> int:
             pid = int(file.read(32))
     except (OSError, ValueError) as error:
         raise ShimError(f"open {path}: {getattr(error, 'strerror', None) or error}") from error
-    if pid <= 0:
+    if not 0 < pid < 1 << 31:
         raise ShimError(f"{path}: not a process id: {pid}")
     return pid
 
@@ -180,6 +180,8 @@ class OciContainer(Container):
         self._execs: set[ExecProcess] = set()
         self._cgroup: Cgroup | None = None
         self._oom: OomWatch | None = None
+        #: Set when there is an init: a container to be restored has none before its start.
+        self._watched = asyncio.Event()
         self._frozen = False
         self._init_ended = False
 
@@ -196,14 +198,13 @@ class OciContainer(Container):
 
     async def watch(self, pid: int) -> None:
         """Find the cgroup that the init was created in, and watch it for kills; never fails."""
-        from podshim.engines.oci import cgroups, oom
-
         try:
             self._cgroup = await cgroups.load(pid)
             await self._cgroup.enable_controllers()
         except (ShimError, OSError) as error:
             log.warning("%s: no statistics: %s", self._runtime.container_id, error)
-        self._oom = oom.OomWatch.open(self._cgroup)
+        self._oom = OomWatch.open(self._cgroup)
+        self._watched.set()
 
     async def start_init(self) -> None:
         """Run `start`.
@@ -378,11 +379,14 @@ class OciContainer(Container):
         return await self._cgroup.stats()
 
     async def wait_oom(self) -> None:
-        """Wait for the next kill by the out-of-memory killer."""
-        if self._oom is None:
-            await asyncio.get_running_loop().create_future()
-            return
-        await self._oom.wait()
+        """Wait for the next kill by the out-of-memory killer.
+
+        Raises:
+            NotFoundError: There can't be any more.
+        """
+        await self._watched.wait()
+        if self._oom is not None:
+            await self._oom.wait()
 
     async def checkpoint(self, path: str, options: TypedValue | None) -> None:
         """Write the container's state into the folder `path`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from podshim.engines.oci import logger
-from podshim.engines.oci.console import open_console
+from podshim.engines.oci.console import ConsoleSocket, open_console
 from podshim.engines.oci.stdio import open_plain, split
 from podshim.errors import ShimError
 
@@ -21,9 +21,15 @@ async def open_streams(stdio: Stdio, context: StreamContext) -> Streams:
         ShimError: A stream can't be opened or does not exist, its scheme is unknown, or a logging
             program does not work.
     """
+    listener = None
+    if stdio.terminal:
+        try:
+            listener = ConsoleSocket()
+        except OSError as error:
+            raise ShimError(f"failed to create OCI runtime console socket: {error}") from error
     try:
-        if stdio.terminal:
-            return await open_console(stdio, context)
+        if listener is not None:
+            return await open_console(stdio, context, listener)
         if stdio.stdout and split(stdio.stdout, context.bundle)[0] in logger.SCHEMES:
             return await logger.open_logger_streams(stdio, context)
         return await open_plain(stdio, context)
