@@ -38,21 +38,8 @@ from ttrpc.ttrpc_support import (
     raw_connection,
     raw_server,
     receive_frame,
+    word,
 )
-
-
-def word(value: str) -> StringValue:
-    return StringValue(value=value)
-
-
-@pytest.fixture
-async def echo() -> Echo:
-    return Echo()
-
-
-@pytest.fixture
-async def server(echo: Echo) -> Server:
-    return Server([echo.service()])
 
 
 async def test_unary(server: Server, echo: Echo) -> None:
@@ -115,13 +102,13 @@ async def test_sending_and_receiving_in_two_tasks(server: Server) -> None:
     values = [str(number) for number in range(500)]
     async with pair(server) as client, client.stream(TALK) as stream:
 
-        async def send() -> None:
+        async def speak() -> None:
             for value in values:
                 await stream.send(word(value))
             await stream.close_send()
 
         async with asyncio.TaskGroup() as group:
-            group.create_task(send())
+            group.create_task(speak())
             assert [each.value async for each in stream] == values
 
 

@@ -26,7 +26,7 @@ from podshim.ttrpc import (
     Server,
     StatusError,
 )
-from ttrpc.ttrpc_support import BLOB, DEADLINE, GROW, JOIN, SAY, SPELL, TALK, Echo
+from ttrpc.ttrpc_support import BLOB, DEADLINE, GROW, JOIN, SAY, SPELL, TALK, Echo, word
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -65,10 +65,6 @@ async def go_server(go: Path, path: Path) -> AsyncIterator[Client]:
         process.stdin.close()
         async with asyncio.timeout(DEADLINE):
             await process.wait()
-
-
-def word(value: str) -> StringValue:
-    return StringValue(value=value)
 
 
 async def answer(client: Client, value: str, **metadata: list[str]) -> str:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from google.protobuf.message import Message
 
     from podshim.ttrpc import CallContext, Peer
+    from podshim.ttrpc.server_channel import ServerChannel
 
 SERVICE = "podshim.test.Echo"
 
@@ -171,6 +172,31 @@ async def pair(
     _, client = await loop.create_connection(make, sock=theirs)
     async with client:
         yield client
+
+
+def word(value: str) -> StringValue:
+    """A message."""
+    return StringValue(value=value)
+
+
+def channel_of(server: Server) -> ServerChannel:
+    """The server's only connection."""
+    (channel,) = server._roster.channels
+    return channel
+
+
+async def send(sock: socket.socket, data: bytes) -> None:
+    """Write all of it to a bare socket."""
+    async with asyncio.timeout(DEADLINE):
+        await asyncio.get_running_loop().sock_sendall(sock, data)
+
+
+def send_some(sock: socket.socket, data: bytes) -> int | None:
+    """Send what the kernel takes; None if that is nothing."""
+    try:
+        return sock.send(data)
+    except BlockingIOError:
+        return None
 
 
 async def eventually(condition: Callable[[], bool]) -> None:

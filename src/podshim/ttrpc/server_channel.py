@@ -198,8 +198,7 @@ class ServerChannel(Channel):
             responses = cast("AsyncIterator[Any]", result)
             try:
                 async for response in responses:
-                    await self.drain()
-                    if call.over:
+                    if not await self._ready(call):
                         return
                     self._core.send_message(request.stream_id, response)
                     self.flush()
@@ -209,11 +208,18 @@ class ServerChannel(Channel):
             response = None
         else:
             response = await cast("Awaitable[Any]", result)
-        await self.drain()
-        if not call.over:
+        if await self._ready(call):
             self._core.finish(request.stream_id, response)
             self._end(call)
             self.flush()
+
+    async def _ready(self, call: Call) -> bool:
+        """Wait until the client takes more. Returns whether it still wants to hear of this call."""
+        try:
+            await self.drain()
+        except ConnectionLost:
+            return False
+        return not call.over
 
     def _expire(self, call: Call) -> None:
         """The call's deadline has passed."""
