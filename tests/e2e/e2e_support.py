@@ -130,7 +130,7 @@ def _folders(house: House) -> Iterator[str]:
     manager = Path(house.manager.folder)
     yield from map(str, manager.glob("*/io.containerd.runtime.v2.task/*/*"))
     yield from map(str, Path("/run/containerd/runc", house.manager.namespace).glob("*"))
-    yield from (entry.path for entry in os.scandir("/tmp") if entry.name.startswith("pty"))
+    yield from map(str, house.temporary.iterdir())
     yield from map(str, cgroups(house.cgroup))
 
 
@@ -165,6 +165,8 @@ class House:
     sandbox: Shim
     pause: Task
     cgroup: str
+    #: The folder for temporary files of its server and its commands.
+    temporary: Path
     bundles: dict[str, ContainerBundle] = field(default_factory=dict)
 
     @classmethod
@@ -185,17 +187,19 @@ class House:
             rootfs: The root file system of all its containers, unless they say otherwise.
             runtime_options: Instead of runc's `Options` with the binary's name.
             identity: Which containerd asks.
-            env: The environment of `start`.
+            env: Further variables for `start`, and so for the server.
         """
         # Cgroups are not private to a test run, so names must be nobody else's.
         mark = secrets.token_hex(4)
         cgroup = f"/podshim-e2e-{mark}"
+        temporary = rootfs.parent / f"tmp-{mark}"
+        temporary.mkdir()
         async with Manager(
             SHIM,
             namespace=f"e2e-{runtime}-{mark}",
             options=runtime_options or options(runtime),
             identity=identity,
-            env=env,
+            env={**os.environ, "TMPDIR": str(temporary), **(env or {})},
         ) as manager:
             spec = container_spec(
                 process_spec(["sleep", "100000"]),
@@ -206,7 +210,7 @@ class House:
             try:
                 async with manager.task("pod", spec=spec) as (sandbox, pause):
                     await pause.start()
-                    yield cls(manager, runtime, rootfs, sandbox, pause, cgroup)
+                    yield cls(manager, runtime, rootfs, sandbox, pause, cgroup, temporary)
                 assert await sandbox.wait_gone(), "the server stays"
             finally:
                 remove_cgroups(cgroup)
