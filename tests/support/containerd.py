@@ -229,8 +229,8 @@ class Containerd:
             AssertionError: A shim or a mount is still there. It is ended or unmounted first.
         """
         self.kill()
-        left = [f"process {found}" for found in self._shims()]
-        for pid in self._shims():
+        left = [f"process {found}" for found in self.shims()]
+        for pid in self.shims():
             os.kill(pid, signal.SIGKILL)
         for target in reversed(census.mounts_below(self.folder)):
             left.append(f"mount {target}")
@@ -239,7 +239,8 @@ class Containerd:
         remove_cgroups(self.tag)
         assert not left, f"left by containerd {self.installation.name}: {left}"
 
-    def _shims(self) -> dict[int, census.Process]:
+    def shims(self) -> dict[int, census.Process]:
+        """The shims that this daemon has started."""
         folder = os.fsencode(self.folder)
         return {
             pid: found

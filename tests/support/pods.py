@@ -39,8 +39,12 @@ class Pod:
                 security_context=api.LinuxSandboxSecurityContext(namespace_options=node),
             ),
         )
-        eventually(self._ready, "CRI is ready")
+        self.wait_ready()
         self.sandbox = self.cri.run_pod(self.config, runtime.name)
+
+    def wait_ready(self) -> None:
+        """Wait until CRI is ready, at first and after a restart."""
+        eventually(self._ready, "CRI is ready")
 
     def _ready(self) -> bool:
         try:
