@@ -2,6 +2,7 @@
 
 import os
 import signal
+from collections.abc import Iterator
 
 import pytest
 
@@ -15,10 +16,21 @@ from support.waiting import eventually
 pytestmark = pytest.mark.core
 
 
+@pytest.fixture(autouse=True)
+def tidy(runtime: Runtime) -> Iterator[None]:
+    """Remove the socket that Go's shim leaves; ours removes its own."""
+    before = set(census.sockets())
+    yield
+    if not runtime.ours:
+        for socket in set(census.sockets()) - before:
+            socket.unlink()
+
+
 def test_the_container_is_gone_and_reported(box: Box) -> None:
     init = box.detach("orphan")
     shim = census.processes()[init].parent
     bundle = box.bundle("orphan")
+    sockets = census.sockets()
     assert census.mounts_below(bundle)
     with Events(box.containerd) as events:
         os.kill(shim, signal.SIGKILL)
@@ -29,6 +41,8 @@ def test_the_container_is_gone_and_reported(box: Box) -> None:
     eventually(lambda: not bundle.exists(), "the bundle is gone")
     assert not census.mounts_below(bundle)
     assert not box.tasks()
+    if box.runtime.ours:
+        assert len(census.sockets()) == len(sockets) - 1, "its socket is removed"
     box.ctr("container", "delete", "orphan")
 
 

@@ -35,7 +35,7 @@ def process(pid: int) -> Process | None:
     except (FileNotFoundError, ProcessLookupError):
         return None
     state, parent, _, session = stat.rpartition(")")[2].split()[:4]
-    if state in "ZX" or not words:
+    if state in "ZX":
         return None
     return Process(pid, int(parent), int(session), tuple(words))
 

@@ -9,6 +9,7 @@ The configuration has a CRI runtime for each way of running containers that the 
 (`RUNTIMES`): containerd's own shim as a control that shows that a test is right, and podshim's.
 """
 
+import contextlib
 import os
 import secrets
 import shutil
@@ -27,6 +28,8 @@ from support.waiting import eventually
 
 #: How long one command of ctr may take (s).
 TIMEOUT = 60.0
+#: How long shims that are on their way out may take (s).
+_LEAVING = 10.0
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,7 @@ disabled_plugins = [
 [grpc]
   address = "{folder}/sock"
 [debug]
-  level = "debug"
+  level = "trace"
 [plugins."io.containerd.internal.v1.opt"]
   path = "{folder}/opt"
 [plugins."io.containerd.grpc.v1.cri"]
@@ -228,8 +231,11 @@ class Containerd:
         Raises:
             AssertionError: A shim or a mount is still there. It is ended or unmounted first.
         """
+        if self._daemon:  # a shim that is about to end needs it
+            with contextlib.suppress(AssertionError):
+                eventually(lambda: not self.shims(), "the shims are gone", _LEAVING)
         self.kill()
-        left = [f"process {found}" for found in self.shims()]
+        left = [f"process {found.name}" for found in self.shims().values()]
         for pid in self.shims():
             os.kill(pid, signal.SIGKILL)
         for target in reversed(census.mounts_below(self.folder)):
