@@ -65,8 +65,8 @@ class FakeEngine(Engine):
         self.containers: dict[str, FakeContainer] = {}
         #: Every process that was ever made and not freed, by `c1` or `c1/e1`.
         self.processes: dict[str, FakeProcess] = {}
-        #: Without it no end has to wait for the engine's last word, which takes real time.
-        self.sees_memory = True
+        #: If so, an end by signal 9 waits for the engine's last word on memory, in real time.
+        self.sees_memory = False
         self.now = 1_700_000_000_000_000_000
         #: The ids of containers whose last deletion was made to fail.
         self.left_over: set[str] = set()

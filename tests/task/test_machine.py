@@ -44,7 +44,6 @@ class PodMachine(RuleBasedStateMachine):
         self.loop = asyncio.new_event_loop()
         self.folder = tempfile.TemporaryDirectory()
         self.pod = Pod(Path(self.folder.name))
-        self.pod.engine.sees_memory = False
         self.callers: list[asyncio.Task[object]] = []
         self.waiters: dict[asyncio.Task[Exit | None], Process] = {}
         self.gates: list[Gate] = []

@@ -292,3 +292,42 @@ async def test_closing_lets_operations_end(pod: Pod) -> None:
     await closing
     await updating
     assert pod.container().resources == b"{}"
+
+
+async def test_a_shim_told_to_go_stays_for_a_container_on_its_way(pod: Pod) -> None:
+    pod.registry.expect("c2")
+    pod.registry.shutdown()
+    assert not pod.registry.finished.is_set()
+    task = await pod.created("c2")
+    assert not pod.registry.finished.is_set()
+    await task.delete()
+    assert not pod.registry.finished.is_set()
+    pod.registry.shutdown()
+    assert pod.registry.finished.is_set()
+
+
+async def test_it_goes_when_that_container_can_not_be_made(pod: Pod) -> None:
+    pod.registry.expect("c2")
+    pod.registry.shutdown()
+    pod.engine.fail("create c2", ShimError("no such binary"))
+    with pytest.raises(ShimError, match="no such binary"):
+        await pod.created("c2")
+    assert pod.registry.finished.is_set()
+
+
+async def test_it_goes_when_that_container_does_not_come(
+    pod: Pod, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("podshim.task.registry.EXPECTATION", 0.01)
+    pod.registry.expect("c2")
+    pod.registry.shutdown()
+    pod.registry.expect("c2")
+    assert not pod.registry.finished.is_set()
+    async with asyncio.timeout(60):
+        await pod.registry.finished.wait()
+
+
+async def test_a_shim_that_goes_expects_nobody(pod: Pod) -> None:
+    pod.registry.shutdown()
+    with pytest.raises(UnavailableError):
+        pod.registry.expect("c2")

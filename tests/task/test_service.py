@@ -20,6 +20,8 @@ from podshim.api import (
 from podshim.engine import Stdio, TypedValue
 from podshim.errors import Code, ShimError
 from podshim.task.service import services
+from podshim.ttrpc import StatusError
+from podshim.wire import JOINING
 from task.service_support import (
     ZERO_TIME,
     Link,
@@ -338,3 +340,21 @@ async def test_an_exec_after_the_end(pod: Pod, task: task_v3_ttrpc.TaskStub) -> 
         Code.UNKNOWN,
         "cannot exec in a stopped state",
     )
+
+
+async def test_a_start_that_joins_keeps_the_shim_until_its_container_has_come(
+    pod: Pod, task: task_v3_ttrpc.TaskStub
+) -> None:
+    joining = {JOINING: "1"}
+    await task.connect(pb.ConnectRequest(id="c2"), metadata=joining)
+    await task.shutdown(pb.ShutdownRequest())
+    assert not pod.registry.finished.is_set()
+    await pod.created("c2")
+    await task.connect(pb.ConnectRequest(id="c2"), metadata=joining)
+    await task.delete(pb.DeleteRequest(id="c2"))
+    await task.shutdown(pb.ShutdownRequest())
+    assert pod.registry.finished.is_set()
+    with pytest.raises(StatusError) as caught:
+        await task.connect(pb.ConnectRequest(id="c3"), metadata=joining)
+    assert caught.value.code is Code.UNAVAILABLE
+    assert (await task.connect(pb.ConnectRequest(id="c3"))).shim_pid == os.getpid()

@@ -349,6 +349,7 @@ async def test_an_init_that_ends_by_its_checkpoint(pod: Pod) -> None:
 
 
 async def test_a_task_from_a_checkpoint(pod: Pod) -> None:
+    pod.engine.sees_memory = True
     task = await pod.created("c1", checkpoint="/images/1")
     assert (task.state, task.init.pid) == (State.CREATED_FROM_CHECKPOINT, 0)
     with pytest.raises(ShimError, match="cannot exec in a created state"):

@@ -179,6 +179,20 @@ async def test_an_operation_outlives_its_caller(pod: Pod, operation: str) -> Non
     }[operation]()
 
 
+async def test_an_operation_keeps_others_out_when_its_caller_is_gone(pod: Pod) -> None:
+    task = await pod.running()
+    gate = pod.engine.hold("update c1")
+    updating = asyncio.create_task(task.update(b"{}"))
+    await gate.reached.wait()
+    updating.cancel()
+    pausing = asyncio.create_task(task.pause())
+    await quiesce()
+    assert "pause c1" not in pod.engine.calls
+    gate.open()
+    await pausing
+    assert state(task) is State.PAUSED
+
+
 async def test_an_operation_that_has_not_begun_never_does(pod: Pod) -> None:
     task = await pod.running()
     gate = pod.engine.hold("update c1")
@@ -246,7 +260,7 @@ async def test_execs_leave_nothing_behind(pod: Pod) -> None:
     assert [ref for ref in gone if ref() is not None] == []
     assert task.execs == {}
     assert len(task._roster) == 0
-    assert pod.registry._background.watchers == ["memory watch of c1", "watch of c1"]
+    assert pod.registry._background.watchers == ["watch of c1"]
     assert pod.registry._background.operations == []
     assert pod.registry._background._abandoned == set()
 

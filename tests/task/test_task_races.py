@@ -293,6 +293,14 @@ async def test_a_process_that_the_engine_has_lost_ends_all_the_same(pod: Pod) ->
 # Out of memory.
 
 
+@pytest.fixture
+def patient(pod: Pod, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An engine that watches memory, and a task that waits for its last word."""
+    pod.engine.sees_memory = True
+    monkeypatch.setattr("podshim.task.task.OOM_GRACE", 3600.0)
+
+
+@pytest.mark.usefixtures("patient")
 async def test_every_kill_for_want_of_memory_is_told(pod: Pod) -> None:
     task = await pod.running()
     pod.container().oom.release()
@@ -303,24 +311,43 @@ async def test_every_kill_for_want_of_memory_is_told(pod: Pod) -> None:
     assert state(task) is State.RUNNING
 
 
+@pytest.mark.usefixtures("patient")
 async def test_the_last_kill_is_told_before_the_exit_that_it_caused(pod: Pod) -> None:
     task = await pod.running()
-    gate = pod.engine.hold("init_exited c1")
     pod.process().finish(137)
-    await gate.reached.wait()
+    await until(lambda: "init_exited c1" in pod.engine.calls)
+    await quiesce()
+    assert state(task) is State.RUNNING
     pod.container().oom.release()  # found only now, in the cgroup's last counters
-    gate.open()
+    await until(lambda: len(pod.outbox) == 3)
+    pod.container().oom_over = True
+    pod.container().oom.release()
     await task.init.wait()
     assert pod.told()[2:] == ["oom c1", "exit c1 137"]
 
 
-async def test_an_engine_that_says_there_was_no_kill_is_not_waited_for(
-    pod: Pod, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("podshim.task.task.OOM_GRACE", 3600.0)
+@pytest.mark.usefixtures("patient")
+async def test_an_engine_that_says_there_was_no_kill_is_not_waited_for(pod: Pod) -> None:
     task = await pod.running()
     pod.container().oom_over = True
     pod.container().oom.release()
     await quiesce()
     pod.process().finish(137)
     await task.init.wait()
+
+
+@pytest.mark.usefixtures("patient")
+async def test_an_end_that_memory_did_not_cause_is_not_held_up(pod: Pod) -> None:
+    task = await pod.running()
+    pod.process().finish(1)
+    await task.init.wait()
+    assert pod.told()[2:] == ["exit c1 1"]
+
+
+async def test_an_engine_that_stays_silent_is_waited_for_but_not_for_long(pod: Pod) -> None:
+    pod.engine.sees_memory = True
+    task = await pod.running()
+    pod.process().finish(137)
+    await task.init.wait()
+    await quiesce()
+    assert pod.registry._background.watchers == []
