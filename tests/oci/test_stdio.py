@@ -11,6 +11,7 @@ import pytest
 
 from oci.oci_support import Holdings, Workshop, settled
 from podshim.engine import Stdio
+from podshim.engines.oci import process
 from podshim.errors import ShimError
 
 
@@ -220,3 +221,54 @@ exec {shop.runtime} "$@"
     assert await reading == data
     assert await fifos.stderr.read_all() == b"err\n"
     await box.remove()
+
+
+async def test_a_full_disk_stops_no_container(
+    shop: Workshop, caplog: pytest.LogCaptureFixture
+) -> None:
+    spec = shop.spec("/bin/sh", "-c", "yes | head -c 1000000; echo late; exit 3")
+    box = await shop.create(shop.request(spec, Stdio(stdout="/dev/full")))
+    assert (await box.run()).status == 3
+    await box.remove()
+    assert "output is being discarded: No space left on device" in caplog.text
+
+
+async def test_a_drain_has_an_end(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "DRAIN_LIMIT", 0.2)
+    before = Holdings.now()
+    box = await shop.box("/bin/yes", terminal=True)
+    assert box.fifos is not None
+    await box.container.init.start()
+    await box.fifos.stdout.read_until(b"y\r\n")  # and no more: the fifo fills up
+    await box.container.kill(9, everyone=True)
+    assert (await box.container.init.wait()).status == 137
+    async with asyncio.timeout(10):
+        await box.remove()
+    box.fifos.close()
+    await settled(before)
+
+
+async def test_a_closed_input_does_not_stop_the_client_s_other_streams(shop: Workshop) -> None:
+    box = await shop.shell("exec 0<&-; sleep 0.05; echo alive", stdin=True)
+    assert box.fifos is not None
+    assert box.fifos.stdin is not None
+    await box.container.init.start()
+    await box.fifos.stdin.write(b"x" * 1000)
+    assert (await box.container.init.wait()).status == 0
+    assert await box.fifos.stdout.read_all() == b"alive\n"
+    await box.remove()
+
+
+async def test_a_flood_leaves_the_loop_to_others(shop: Workshop) -> None:
+    path = shop.folder / "flood.log"
+    spec = shop.spec("/bin/sh", "-c", "yes | head -c 50000000")
+    box = await shop.create(shop.request(spec, Stdio(stdout=f"file://{path}")))
+    await box.container.init.start()
+    ended = asyncio.create_task(box.container.init.wait())
+    turns = 0
+    while not ended.done():
+        await asyncio.sleep(0)
+        turns += 1
+    await box.remove()
+    assert path.stat().st_size == 50000000
+    assert turns > 100  # one that copied without a pause would leave a handful
