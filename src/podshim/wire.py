@@ -276,6 +276,11 @@ def bootstrap_result(version: int, address: str, protocol: str) -> bytes:
     return number_field(1, version) + text_field(2, address) + text_field(3, protocol)
 
 
+#: Metadata of a `Connect` by which a `start` says that it is about to send containerd here with
+#: a container that does not exist yet: the shim must not go before that has come.
+JOINING = "podshim-joining"
+
+
 def connect_request(container_id: str) -> bytes:
     """Write `containerd.task.v2.ConnectRequest`."""
     return text_field(1, container_id)
@@ -294,7 +299,9 @@ def shim_pid(data: bytes) -> int:
     return pid
 
 
-def ttrpc_request(service: str, method: str, payload: bytes, timeout: int) -> bytes:
+def ttrpc_request(
+    service: str, method: str, payload: bytes, timeout: int, metadata: str = ""
+) -> bytes:
     """Write `ttrpc.Request`.
 
     Args:
@@ -302,12 +309,14 @@ def ttrpc_request(service: str, method: str, payload: bytes, timeout: int) -> by
         method: The method's bare name.
         payload: The request message.
         timeout: Time until the caller gives up, in ns.
+        metadata: A key to send along, in lower case, with the value "1"; empty for none.
     """
     return (
         text_field(1, service)
         + text_field(2, method)
         + (bytes_field(3, payload) if payload else b"")
         + number_field(4, timeout)
+        + (bytes_field(5, text_field(1, metadata) + text_field(2, "1")) if metadata else b"")
     )
 
 

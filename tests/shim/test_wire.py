@@ -183,9 +183,11 @@ def test_delete_response(pid: int, status: int, at: int) -> None:
 @given(service=text, method=text, payload=blob, timeout=st.integers(-(2**63), 2**63 - 1))
 def test_request(service: str, method: str, payload: bytes, timeout: int) -> None:
     data = wire.ttrpc_request(service, method, payload, timeout)
-    assert Request.FromString(data) == Request(
-        service=service, method=method, payload=payload, timeout_nano=timeout
-    )
+    request = Request(service=service, method=method, payload=payload, timeout_nano=timeout)
+    assert Request.FromString(data) == request
+    request.metadata.add(key=wire.JOINING, value="1")
+    data = wire.ttrpc_request(service, method, payload, timeout, wire.JOINING)
+    assert Request.FromString(data) == request
 
 
 @given(container_id=text)

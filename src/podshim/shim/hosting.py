@@ -3,8 +3,12 @@
 Theory of operation. A `start` that finds a listening socket calls `Task/Connect` on it. The answer
 proves that a shim serves there, and tells its pid. If the server is only just starting, the call
 waits in the socket until it serves. If the server dies instead, the connection breaks: then nobody
-hosts the group, and `start` begins again. If nothing comes in time, the server hangs, and it would
-be wrong to take its place: it may hold running containers.
+hosts the group, and `start` begins again, as it does when the server says that it is leaving. If
+nothing comes in time, the server hangs, and it would be wrong to take its place: it may hold
+running containers.
+
+The call says that a container is coming (`wire.JOINING`), so that a server which is told to go in
+between, because its last other container has been deleted, stays until that has come.
 
 `start` runs this module.
 """
@@ -24,6 +28,7 @@ if TYPE_CHECKING:
 
 SERVICE = "containerd.task.v2.Task"
 _STREAM = 1
+_UNAVAILABLE = 14
 _CHUNK = 65536
 _SHORTEST_WAIT = 0.001
 
@@ -89,10 +94,16 @@ class Visitor:
         """Call Task/Connect; return the response message."""
         remaining = self._limit(deadline)
         request = wire.ttrpc_request(
-            SERVICE, "Connect", wire.connect_request(container_id), int(remaining * 1e9)
+            SERVICE,
+            "Connect",
+            wire.connect_request(container_id),
+            int(remaining * 1e9),
+            wire.JOINING,
         )
         self._connection.sendall(frames.encode(_STREAM, frames.REQUEST, 0, request))
         response = wire.TtrpcResponse.decode(self._response(deadline))
+        if response.code == _UNAVAILABLE:
+            raise ConnectionResetError(response.message)
         if response.code:
             raise HostingError(
                 "failed to get shim pid from hosting shim: "

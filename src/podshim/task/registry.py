@@ -8,7 +8,8 @@ The shim goes when it is told to (`shutdown`) and has nothing left. Told so whil
 stays: that is how a pod's containers share it. But a task that is just being deleted is no reason
 to stay, nor is one in the making: the client may have given up waiting, or asked twice, and will
 not ask again. So the order is kept in mind and obeyed when the last of those is gone, unless a
-task comes out of it: that takes the order back.
+task comes out of it: that takes the order back. The same goes for a container whose `start` has
+found this shim (`expect`): containerd is on its way here with it.
 """
 
 from __future__ import annotations
@@ -40,6 +41,9 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+#: How long after its `start` a container may take to come, in s; containerd needs milliseconds.
+EXPECTATION = 5.0
+
 
 class Registry:
     """All tasks of one shim. Belongs to one event loop; made before or after it runs.
@@ -64,6 +68,8 @@ class Registry:
         self._tasks: dict[str, Task] = {}
         #: The ids of tasks in the making; True once the caller has gone.
         self._creations: dict[str, bool] = {}
+        #: What forgets the containers that are on their way here, by id.
+        self._expected: dict[str, asyncio.TimerHandle] = {}
         self._told_to_go = False
         #: Set when the shim has been told to go and has nothing left; never unset.
         self.finished = asyncio.Event()
@@ -93,6 +99,19 @@ class Registry:
             raise NotFoundError("container not created")
         return task
 
+    def expect(self, task_id: str) -> None:
+        """Stay until a container has come whose `start` has just found this shim, for a while.
+
+        Raises:
+            UnavailableError: The shim is going away.
+        """
+        if self.finished.is_set():
+            raise UnavailableError("the shim is shutting down")
+        if task_id in self._expected:
+            self._expected[task_id].cancel()
+        loop = asyncio.get_running_loop()
+        self._expected[task_id] = loop.call_later(EXPECTATION, self._expect_no_longer, task_id)
+
     async def create(self, request: CreateRequest) -> Task:
         """Make a task. If the caller is cancelled, the container is made and removed again.
 
@@ -113,6 +132,7 @@ class Registry:
         if request.id in self._tasks or request.id in self._creations:
             raise AlreadyExistsError(f"task {request.id}")
         self._creations[request.id] = False
+        self._expect_no_longer(request.id)
         operation = self._background.begin(self._create(request), f"creation of {request.id}")
         try:
             task = await self._background.join(operation)
@@ -146,6 +166,9 @@ class Registry:
             grace: How long operations under way may take, in s.
         """
         self.finished.set()
+        for timer in self._expected.values():
+            timer.cancel()
+        self._expected.clear()
         await self._background.close(grace)
 
     async def _create(self, request: CreateRequest) -> Task | None:
@@ -194,8 +217,14 @@ class Registry:
         del self._tasks[task.id]
         self._go_if_empty()
 
+    def _expect_no_longer(self, task_id: str) -> None:
+        timer = self._expected.pop(task_id, None)
+        if timer is not None:
+            timer.cancel()
+            self._go_if_empty()
+
     def _go_if_empty(self) -> None:
-        if self._told_to_go and not self._tasks and not self._creations:
+        if self._told_to_go and not (self._tasks or self._creations or self._expected):
             self.finished.set()
 
 

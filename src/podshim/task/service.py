@@ -34,6 +34,7 @@ from podshim.task.events import timestamp
 from podshim.task.identifiers import check_exec_identifier, check_path
 from podshim.task.lifecycle import State
 from podshim.ttrpc.service import Service
+from podshim.wire import JOINING
 
 if TYPE_CHECKING:
     from google.protobuf.timestamp_pb2 import Timestamp
@@ -202,8 +203,13 @@ class TaskService(task_v3_ttrpc.TaskService):
         return pb.StatsResponse(stats=Any(type_url=stats.type_url, value=stats.value))
 
     async def connect(self, request: pb.ConnectRequest, context: CallContext) -> pb.ConnectResponse:
-        """Tell the shim's pid, and the init's if there is such a task: never an error."""
+        """Tell the shim's pid, and the init's if there is such a task.
+
+        It never fails, but for a `start` that wants to join a shim which is going away.
+        """
         task = self._registry.find(request.id)
+        if task is None and JOINING in context.metadata:
+            self._registry.expect(request.id)
         return pb.ConnectResponse(shim_pid=os.getpid(), task_pid=task.init.pid if task else 0)
 
     async def shutdown(self, request: pb.ShutdownRequest, context: CallContext) -> Empty:
