@@ -5,7 +5,8 @@ import secrets
 from collections.abc import Iterator
 
 import pytest
-from winebox import Box, UnavailableError, open_box, worlds
+
+from windows.winebox import Box, UnavailableError, open_box, worlds
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from winebox import Box
+
+from windows.winebox import Box
 
 WINE = Path(__file__).parent / "wine"
 

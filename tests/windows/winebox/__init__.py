@@ -15,7 +15,7 @@ for each *world* that runs it:
 Nothing here is needed to use podshim, and nothing here runs on Windows.
 """
 
-from winebox.box import Box, open_box
-from winebox.recipe import UnavailableError
+from windows.winebox.box import Box, open_box
+from windows.winebox.recipe import UnavailableError
 
 __all__ = ["Box", "UnavailableError", "open_box"]

@@ -13,8 +13,8 @@ import zipfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from winebox import recipe, server, setup
-from winebox.recipe import Places
+from windows.winebox import recipe, server, setup
+from windows.winebox.recipe import Places
 
 STANDIN = recipe.CHECKOUT / "hcs-standin"
 

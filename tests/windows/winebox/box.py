@@ -21,9 +21,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from winebox import additions, recipe, server, setup, worlds
-from winebox.recipe import Places, windows_path
-from winebox.streams import Pump
+from windows.winebox import additions, recipe, server, setup, worlds
+from windows.winebox.recipe import Places, windows_path
+from windows.winebox.streams import Pump
 
 MARK = "PODSHIM_WINE_MARK"
 DEFAULT_LIMIT = 300.0  # seconds that one command may take

@@ -18,10 +18,10 @@ import time
 from functools import partial
 from types import FrameType
 
-from winebox.box import DEFAULT_LIMIT, Box, open_box
-from winebox.recipe import UnavailableError
-from winebox.server import stop
-from winebox.streams import Pump, write_all
+from windows.winebox.box import DEFAULT_LIMIT, Box, open_box
+from windows.winebox.recipe import UnavailableError
+from windows.winebox.server import stop
+from windows.winebox.streams import Pump, write_all
 
 TIMED_OUT = 124  # as timeout(1)
 UNAVAILABLE = 125

@@ -15,8 +15,8 @@ import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from winebox import recipe, server
-from winebox.recipe import Places, UnavailableError
+from windows.winebox import recipe, server
+from windows.winebox.recipe import Places, UnavailableError
 
 STEP_LIMIT = 600.0  # seconds for one download or installation; a stuck one must not hang a test run
 

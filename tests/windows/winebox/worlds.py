@@ -11,8 +11,8 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-from winebox import server
-from winebox.recipe import Places
+from windows.winebox import server
+from windows.winebox.recipe import Places
 
 WORLD = "PODSHIM_WINE_WORLD"  # the environment variable that names the world to use
 

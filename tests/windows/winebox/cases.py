@@ -1,0 +1,90 @@
+"""Tests that run on Windows, reported one by one on Linux.
+
+A file ``cases/case_NAME.py`` is an ordinary pytest file that Windows' Python runs, in one go,
+because starting it costs more than most tests. Linux's pytest does not collect it; a test file on
+Linux takes its names from here, and each of its tests shows the outcome of one case.
+"""
+
+import ast
+import xml.etree.ElementTree as ET  # a report that our own process wrote is no hostile input
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from windows.winebox.box import Box
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a case ended: ``passed``, ``failed`` or ``skipped``, and what it said."""
+
+    verdict: str
+    text: str
+
+
+def names(file: Path) -> list[str]:
+    """The names of the test functions in a file, in their order, without running it."""
+    tree = ast.parse(file.read_text())
+    functions = (
+        node for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    )
+    return [node.name for node in functions if node.name.startswith("test_")]
+
+
+def run(box: Box, file: Path, folder: Path, *, timeout: float = 600.0) -> dict[str, Outcome]:
+    """Run all cases of a file on Windows.
+
+    Args:
+        box: where to run it.
+        file: the file of cases.
+        folder: an empty folder for temporary files.
+        timeout: seconds for all cases together.
+
+    Returns:
+        The outcome of each case by name; of parametrized ones, the worst.
+
+    Raises:
+        RuntimeError: Windows' pytest itself failed.
+    """
+    report = folder / "report.xml"
+    here = box.windows_path(file.parent)
+    options = {
+        "--rootdir": here,
+        "--confcutdir": here,  # conftest.py files above are Linux's
+        "-c": "NUL",
+        "--basetemp": box.windows_path(folder / "temporary"),
+        "--junitxml": box.windows_path(report),
+    }
+    settings = (
+        "python_files=case_*.py",
+        "asyncio_mode=auto",
+        "asyncio_default_fixture_loop_scope=function",
+        "filterwarnings=error",
+    )
+    words = ["python", "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    words += [word for setting in settings for word in ("-o", setting)]
+    words += [word for option in options.items() for word in option]
+    done = box.run(
+        [*words, box.windows_path(file)],
+        env={"PYTHONPATH": box.windows_path(file.parents[2])},  # as on Linux: ``windows.cases``
+        cwd=folder,
+        timeout=timeout,
+    )
+    if not report.exists():
+        raise RuntimeError(f"no report: {done.stdout.decode()}{done.stderr.decode()}")
+    outcomes: dict[str, Outcome] = {}
+    for name, outcome in _read(report):
+        if name not in outcomes or outcome.verdict == "failed":
+            outcomes[name] = outcome
+    return outcomes
+
+
+def _read(report: Path) -> Iterator[tuple[str, Outcome]]:
+    for case in ET.parse(report).iter("testcase"):
+        name = case.get("name", "").partition("[")[0]
+        for tag, verdict in (("failure", "failed"), ("error", "failed"), ("skipped", "skipped")):
+            if (found := case.find(tag)) is not None:
+                yield name, Outcome(verdict, found.text or found.get("message") or "")
+                break
+        else:
+            yield name, Outcome("passed", "")
