@@ -15,6 +15,7 @@ import os
 import re
 import secrets
 import sys
+import tempfile
 import time
 from collections import Counter
 from contextlib import asynccontextmanager
@@ -32,7 +33,15 @@ from podshim.ttrpc import ConnectionLost, StatusError
 from support import census
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import (
+        AsyncIterator,
+        Awaitable,
+        Callable,
+        Iterable,
+        Iterator,
+        Mapping,
+        Sequence,
+    )
 
     from google.protobuf.message import Message
 
@@ -64,9 +73,19 @@ def options(runtime: str, **values: Any) -> runc_options_pb2.Options:
 @contextlib.contextmanager
 def refused(code: Code, text: str = "") -> Iterator[pytest.ExceptionInfo[StatusError]]:
     """Expect that the shim refuses a call, with a code and a text that contains `text`."""
-    with pytest.raises(StatusError, match=re.escape(text)) as caught:
+    with pytest.raises(StatusError, match=re.escape(text) or None) as caught:
         yield caught
     assert caught.value.code is code, caught.value
+
+
+async def until_async(
+    condition: Callable[[], Awaitable[object]], what: str, *, deadline: float = DEADLINE
+) -> None:
+    """As `until`, for a condition that has to be asked of the shim."""
+    end = time.monotonic() + deadline
+    while not await condition():
+        assert time.monotonic() < end, f"after {deadline:g} s still not: {what}"
+        await asyncio.sleep(0.01)
 
 
 async def until(condition: Callable[[], object], what: str, *, deadline: float = DEADLINE) -> None:
@@ -362,17 +381,22 @@ class House:
         ]
 
 
-async def run(house: House, *words: str) -> str:
-    """Run a program and give its output; it must succeed."""
-    process = await asyncio.create_subprocess_exec(
-        *words,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    output, _ = await asyncio.wait_for(process.communicate(), DEADLINE)
-    assert process.returncode == 0, (words, output)
-    return output.decode()
+async def run(*words: str) -> str:
+    """Run a program and give its output; it must succeed, and may leave children behind."""
+    with tempfile.TemporaryFile() as output:
+        process = await asyncio.create_subprocess_exec(
+            *words, stdin=asyncio.subprocess.DEVNULL, stdout=output, stderr=output
+        )
+        try:
+            await asyncio.wait_for(process.wait(), DEADLINE)
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+        output.seek(0)
+        text = output.read().decode(errors="replace")
+    assert process.returncode == 0, (words, text)
+    return text
 
 
 async def begin(task: Task, exec_id: str, script: str, **values: Any) -> Exec:

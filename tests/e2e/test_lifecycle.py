@@ -232,7 +232,7 @@ async def test_orphans_are_reaped(house: House) -> None:
 async def test_a_container_removed_behind_the_shim_s_back(house: House) -> None:
     """`runc delete -f` outside: Wait returns, Kill is NotFound, Delete succeeds."""
     async with house.running("sleep", "1000", rootfs=house.rootfs_mount()) as task:
-        await run(house, *house.command("delete", "--force", task.task_id))
+        await run(*house.command("delete", "--force", task.task_id))
         assert (await task.wait(timeout=2)).status == 137
         with refused(Code.NOT_FOUND, "not found"):
             await task.kill(signal.SIGKILL)
