@@ -9,6 +9,7 @@ folder under the temporary directory, and cgroups under a name that nobody else 
 
 import ctypes
 import os
+import secrets
 import shutil
 import signal
 import subprocess
@@ -28,7 +29,7 @@ MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REC, MS_PRIVATE = 2, 4, 8, 0x4000, 1 << 18
 #: How long anything that the demo waits for may take (s).
 PATIENCE = 30.0
 #: containerd's namespace, and with it the name of the containers' cgroups.
-NAMESPACE = f"podshim-demo-{os.getpid()}"
+NAMESPACE = f"podshim-demo-{secrets.token_hex(4)}"
 RUNTIME = "io.containerd.runoci.v1"
 
 _CONFIG = """\
@@ -54,7 +55,7 @@ def play(story: Callable[["Stage"], None]) -> int:
     Returns:
         An exit status.
     """
-    folder = Path(tempfile.mkdtemp(prefix="podshim-demo-"))
+    folder = Path(tempfile.mkdtemp(prefix=f"{NAMESPACE}-"))
     try:
         _unshare(CLONE_NEWPID)  # of the child; its mounts are its own affair
         child = os.fork()

@@ -44,8 +44,8 @@ def test_its_folder_keeps_nothing_busy(server: int, box: Box) -> None:
 def test_it_inherits_nothing(server: int, box: Box) -> None:
     known = re.compile(
         r"/dev/null|socket:\[\d+\]|pipe:\[\d+\]|anon_inode:.*"
-        + f"|{re.escape(str(box.bundle('task')))}/(log|panic.log|address|shim.pid)"
-        + r"|/sys/fs/cgroup/.*"
+        f"|{re.escape(str(box.bundle('task')))}/(log|panic.log|address|shim.pid)"
+        r"|/sys/fs/cgroup/.*"
     )
     assert [
         target for target in census.descriptors(server).values() if not known.fullmatch(target)

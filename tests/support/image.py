@@ -18,14 +18,6 @@ PAUSE = "docker.io/podshim/pause:1"
 _OCI = "application/vnd.oci.image"
 
 
-def rootfs(folder: Path) -> Path:
-    """Unpack the layer into a new folder, for tests without containerd."""
-    folder.mkdir()
-    with tarfile.open(fileobj=io.BytesIO(_layer())) as tar:
-        tar.extractall(folder, filter="fully_trusted")
-    return folder
-
-
 def write_images(path: Path) -> None:
     """Write a tar file with both images."""
     layer = _layer()

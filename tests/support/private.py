@@ -111,9 +111,7 @@ def _guard(tests: int, before: frozenset[str]) -> NoReturn:
     code = os.waitstatus_to_exitcode(status)
     left = [*_processes_left(), *_mounts_left(before), *_sockets_left()]
     if left:
-        sys.stderr.write(
-            "\nThe tests left this behind:\n" + "".join(f"  {item}\n" for item in left)
-        )
+        sys.stderr.write("\nLeft behind:\n" + "".join(f"  {item}\n" for item in left))
         sys.stderr.flush()
         code = code or 1
     os._exit(code if code >= 0 else 128 - code)
@@ -152,8 +150,4 @@ def _mounts_left(before: frozenset[str]) -> list[str]:
 
 
 def _sockets_left() -> list[str]:
-    return [
-        f"socket or fifo {path}"
-        for path in Path("/run").rglob("*")
-        if path.is_socket() or path.is_fifo()
-    ]
+    return [f"socket {path}" for path in Path("/run").rglob("*") if path.is_socket()]
