@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 
 from podshim.errors import Code, InvalidArgumentError
 from podshim.task.identifiers import check_exec_identifier, check_identifier, check_path
@@ -49,6 +49,7 @@ def test_an_exec_needs_a_name() -> None:
         check_exec_identifier("../init")
 
 
+@settings(deadline=None)
 @given(st.text(max_size=100))
 def test_nothing_dangerous_passes(name: str) -> None:
     try:

@@ -5,7 +5,7 @@ import itertools
 from pathlib import Path
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 
 from podshim.errors import Code, ShimError
 from podshim.task.lifecycle import (
@@ -272,6 +272,7 @@ def test_a_check_can_judge_by_the_state_to_come() -> None:
         lifecycle.check(Operation.PAUSE, seen_as=State.STOPPED)
 
 
+@settings(deadline=None)
 @given(st.sampled_from([INIT, EXEC]), st.lists(st.sampled_from(Fact), max_size=30))
 def test_nothing_comes_back_from_the_dead(rules: Rules, facts: list[Fact]) -> None:
     lifecycle = Lifecycle(rules)

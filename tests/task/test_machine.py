@@ -16,7 +16,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hypothesis import settings, strategies as st
+from hypothesis import HealthCheck, settings, strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from podshim.engine import Exit, Stdio
@@ -204,4 +204,9 @@ class PodMachine(RuleBasedStateMachine):
 
 
 TestPodMachine = PodMachine.TestCase
-TestPodMachine.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestPodMachine.settings = settings(
+    max_examples=60,
+    stateful_step_count=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)

@@ -7,7 +7,7 @@ import itertools
 import weakref
 
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from podshim.task.outbox import EventOrderError, ExecTrack, Outbox, Step, TaskTrack
@@ -357,9 +357,15 @@ class Interleavings(RuleBasedStateMachine):
 
 
 TestInterleavings = Interleavings.TestCase
-TestInterleavings.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestInterleavings.settings = settings(
+    max_examples=60,
+    stateful_step_count=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from(Step), max_size=20))
 def test_no_list_of_steps_breaks_the_order(steps: list[Step]) -> None:
     outbox: Outbox[str] = Outbox()
