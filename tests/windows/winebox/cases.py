@@ -7,7 +7,7 @@ Linux takes its names from here, and each of its tests shows the outcome of one 
 
 import ast
 import xml.etree.ElementTree as ET  # a report that our own process wrote is no hostile input
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,13 +31,21 @@ def names(file: Path) -> list[str]:
     return [node.name for node in functions if node.name.startswith("test_")]
 
 
-def run(box: Box, file: Path, folder: Path, *, timeout: float = 600.0) -> dict[str, Outcome]:
+def run(
+    box: Box,
+    file: Path,
+    folder: Path,
+    *,
+    env: Mapping[str, str] | None = None,
+    timeout: float = 600.0,
+) -> dict[str, Outcome]:
     """Run all cases of a file on Windows.
 
     Args:
         box: where to run it.
         file: the file of cases.
         folder: an empty folder for temporary files.
+        env: variables for the cases.
         timeout: seconds for all cases together.
 
     Returns:
@@ -64,9 +72,11 @@ def run(box: Box, file: Path, folder: Path, *, timeout: float = 600.0) -> dict[s
     words = ["python", "-m", "pytest", "-q", "-p", "no:cacheprovider"]
     words += [word for setting in settings for word in ("-o", setting)]
     words += [word for option in options.items() for word in option]
+    # As on Linux, helpers are found as ``windows.cases``.
+    variables = {**(env or {}), "PYTHONPATH": box.windows_path(file.parents[2])}
     done = box.run(
         [*words, box.windows_path(file)],
-        env={"PYTHONPATH": box.windows_path(file.parents[2])},  # as on Linux: ``windows.cases``
+        env=variables,
         cwd=folder,
         timeout=timeout,
     )
