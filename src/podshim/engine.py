@@ -207,7 +207,12 @@ class Container(ABC):
         raise UnimplementedError("checkpoint")
 
     async def wait_oom(self) -> None:
-        """Wait for the next kill by the out-of-memory killer; called again after each return."""
+        """Wait for the next kill by the out-of-memory killer; called again after each return.
+
+        Raises:
+            NotFoundError: There will be none any more. An engine that knows of a kill returns once
+                more before it raises this, so that the kill is told before the exit.
+        """
         raise UnimplementedError("wait_oom")
 
 
