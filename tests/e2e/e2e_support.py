@@ -29,7 +29,7 @@ from podshim.api import events_pb2, runc_options_pb2, task_types_pb2
 from podshim.engine import Mount
 from podshim.manager import Manager, Shim, container_spec, pod_annotations, process_spec
 from podshim.manager.bundles import ContainerBundle
-from podshim.ttrpc import ConnectionLost, StatusError
+from podshim.ttrpc import StatusError
 from support import census
 
 if TYPE_CHECKING:
@@ -187,6 +187,7 @@ class House:
     #: The folder for temporary files of its server and its commands.
     temporary: Path
     bundles: dict[str, ContainerBundle] = field(default_factory=dict)
+    shims: dict[str, Shim] = field(default_factory=dict)
 
     @classmethod
     @asynccontextmanager
@@ -271,7 +272,12 @@ class House:
         )
         shim.answer, shim.process = self.sandbox.answer, self.sandbox.process
         self.bundles[name] = shim.bundle
+        self.shims[name] = shim
         return shim
+
+    def member_of(self, task: Task) -> Shim:
+        """The shim object of a container."""
+        return self.shims[task.task_id]
 
     def _question(self, name: str, runtime_options: Message | None) -> Question:
         question = dataclasses.replace(self.sandbox.question, id=name)
@@ -293,10 +299,10 @@ class House:
                 await self._end(shim)
             finally:
                 shim.bundle.remove()
-                del self.bundles[shim.id]
+                del self.bundles[shim.id], self.shims[shim.id]
 
     async def _end(self, shim: Shim) -> None:
-        task, gone = shim.task, (StatusError, ConnectionLost)
+        task, gone = shim.task, (StatusError, OSError)  # refused, or the server is gone
         if task is not None:
             with contextlib.suppress(*gone):
                 await shim.connect()
