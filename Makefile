@@ -11,7 +11,7 @@ help:
 	@echo 'make demo                         a pod under a private containerd, explained'
 	@echo 'make lint                         ruff, mypy and the layer rule alone'
 	@echo 'make test-containerd VERSION=...  the end-to-end tests with that containerd, e.g. 2.4.2'
-	@echo 'make bench                        what starting, running and serving cost'
+	@echo 'make bench                        what a start and a ttrpc call cost'
 	@echo 'make clean                        remove what was generated'
 
 .PHONY: test
@@ -39,7 +39,7 @@ demo: setup
 
 .PHONY: bench
 bench: setup
-	@.venv/bin/python bench
+	@for each in bench/*.py; do echo "==> $$each"; .venv/bin/python "$$each" || exit; done
 
 .PHONY: setup
 setup:
