@@ -315,6 +315,15 @@ async def test_it_goes_when_that_container_can_not_be_made(pod: Pod) -> None:
     assert pod.registry.finished.is_set()
 
 
+async def test_it_goes_when_that_container_itself_tells_it_to(pod: Pod) -> None:
+    pod.registry.expect("c2")
+    pod.registry.expect("c3")
+    pod.registry.shutdown("c2")
+    assert not pod.registry.finished.is_set()
+    pod.registry.shutdown("c3")
+    assert pod.registry.finished.is_set()
+
+
 async def test_it_goes_when_that_container_does_not_come(
     pod: Pod, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,7 +9,7 @@ stays: that is how a pod's containers share it. But a task that is just being de
 to stay, nor is one in the making: the client may have given up waiting, or asked twice, and will
 not ask again. So the order is kept in mind and obeyed when the last of those is gone, unless a
 task comes out of it: that takes the order back. The same goes for a container whose `start` has
-found this shim (`expect`): containerd is on its way here with it.
+found this shim (`expect`): containerd is on its way here with it, unless the order is its own.
 """
 
 from __future__ import annotations
@@ -146,8 +146,13 @@ class Registry:
             raise UnavailableError(f"the creation of {request.id} was undone")
         return task
 
-    def shutdown(self) -> None:
-        """Go when nothing is left; with a task that lives and stays, do nothing at all."""
+    def shutdown(self, task_id: str = "") -> None:
+        """Go when nothing is left; with a task that lives and stays, do nothing at all.
+
+        Args:
+            task_id: In whose name the client says so: that container will not come any more.
+        """
+        self._expect_no_longer(task_id)
         if all(task.deleting for task in self._tasks.values()):
             self._told_to_go = True
             self._go_if_empty()

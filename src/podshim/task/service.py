@@ -213,8 +213,8 @@ class TaskService(task_v3_ttrpc.TaskService):
         return pb.ConnectResponse(shim_pid=os.getpid(), task_pid=task.init.pid if task else 0)
 
     async def shutdown(self, request: pb.ShutdownRequest, context: CallContext) -> Empty:
-        """Let the shim go if it has nothing left; `id` and `now` do not matter."""
-        self._registry.shutdown()
+        """Let the shim go if it has nothing left, whoever says so; `now` does not matter."""
+        self._registry.shutdown(request.id)
         return Empty()
 
 
