@@ -12,7 +12,8 @@ from hypothesis import given, strategies as st
 from podshim.engines.oci import commands, runtimelog
 from podshim.engines.oci.cleanup import is_in_cgroup
 from podshim.engines.oci.commandline import find_binary, frame, runtime_environment
-from podshim.engines.oci.container import SpecFacts, exec_pid_file, read_pid
+from podshim.engines.oci.facts import SpecFacts
+from podshim.engines.oci.launcher import exec_pid_file, read_pid
 from podshim.engines.oci.options import CheckpointOptions, RuntimeOptions
 from podshim.engines.oci.process import kill_error
 from podshim.engines.oci.stdio import split

@@ -20,7 +20,12 @@ from typing import TYPE_CHECKING, Final
 
 from podshim.bundle import BundleError
 from podshim.engines.oci import mounts, options as runtime_options
-from podshim.engines.oci.commandline import find_binary, frame, runtime_environment
+from podshim.engines.oci.commandline import (
+    INIT_PID_FILE,
+    find_binary,
+    frame,
+    runtime_environment,
+)
 from podshim.errors import ShimError
 
 if TYPE_CHECKING:
@@ -34,8 +39,6 @@ log = logging.getLogger(__name__)
 DELETE_LIMIT: Final = 2.5
 #: How often a busy mount is tried, every 50 ms, before it is detached lazily.
 BUSY_ATTEMPTS: Final = 10
-
-INIT_PID_FILE: Final = "init.pid"
 
 
 def clean_up(namespace: str, container_id: str, bundle: Bundle) -> None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from podshim.errors import ShimError
 
 if TYPE_CHECKING:
     from podshim.engines.oci.options import RuntimeOptions
+
+#: Where a runtime writes the pid of a container's init, in the bundle.
+INIT_PID_FILE: Final = "init.pid"
 
 
 def runtime_environment() -> dict[str, str]:

@@ -1,9 +1,7 @@
 """One OCI container: what the runtime, the reaper, the streams and the cgroup do together.
 
-Theory of operation. `create` (in `creation`) has made the container; this object acts on it and
-removes it. Its processes come into being in `Launcher.launch`: the runtime command runs with the
-process's streams, leaves a pid file and a child of the shim behind, and the child is adopted while
-the reaper still remembers exits of unknown pids, so that a process which died at once is not lost.
+Theory of operation. `creation` has made the container, and `launcher` makes its processes; this
+object acts on it and removes it.
 
 Order and state are the task layer's. The few facts kept here are those that only the engine needs:
 whether the cgroup is frozen, which execs live, whether the init's end has been dealt with.
@@ -17,11 +15,13 @@ import json
 import logging
 import os
 import signal
-from dataclasses import dataclass
+import time
 from typing import TYPE_CHECKING
 
 from podshim.engine import Container
 from podshim.engines.oci import cgroups, checkpoints, commands
+from podshim.engines.oci.blocking import in_thread
+from podshim.engines.oci.launcher import exec_pid_file
 from podshim.engines.oci.oom import OomWatch
 from podshim.engines.oci.process import ExecProcess, InitProcess, kill_error, means_gone
 from podshim.engines.oci.runtime import RuntimeFailureError
@@ -41,121 +41,19 @@ if TYPE_CHECKING:
     from podshim.bundle import Bundle
     from podshim.engine import Stdio, TypedValue
     from podshim.engines.oci.cgroups import Cgroup
-    from podshim.engines.oci.reaper import Child, Reaper
+    from podshim.engines.oci.facts import SpecFacts
+    from podshim.engines.oci.launcher import Launcher
     from podshim.engines.oci.rootfs import Rootfs
     from podshim.engines.oci.runtime import Runtime
 
 log = logging.getLogger(__name__)
 
-INIT_PID_FILE = "init.pid"
-
 #: How long the init of a deleted container may take to be reaped, seconds.
 _REAP_LIMIT = 10.0
 
-
-def read_pid(path: str) -> int:
-    """Read the pid that a runtime wrote.
-
-    Raises:
-        ShimError: There is none.
-    """
-    try:
-        with open(path, "rb", buffering=0) as file:
-            pid = int(file.read(32))
-    except (OSError, ValueError) as error:
-        raise ShimError(f"open {path}: {getattr(error, 'strerror', None) or error}") from error
-    if not 0 < pid < 1 << 31:
-        raise ShimError(f"{path}: not a process id: {pid}")
-    return pid
-
-
-def exec_pid_file(exec_id: str) -> str:
-    """The name of an exec's pid file in the bundle.
-
-    `init` would get the init's own file, so it gets a name that no identifier can have.
-    """
-    return ".init.pid" if exec_id == "init" else f"{exec_id}.pid"
-
-
-@dataclass(frozen=True, slots=True)
-class SpecFacts:
-    """What the engine must know of a container's `config.json`.
-
-    Args:
-        shared_pids: Whether it has no pid namespace of its own, so that its processes outlive the
-            init. An unreadable spec counts as shared: killing too much is better than a leak.
-        labelled: Whether its init has an SELinux label.
-    """
-
-    shared_pids: bool = True
-    labelled: bool = False
-
-    @classmethod
-    def of(cls, spec: dict[str, object]) -> SpecFacts:
-        """Read them from a spec, whatever it looks like."""
-        linux, process = spec.get("linux"), spec.get("process")
-        namespaces = linux.get("namespaces") if isinstance(linux, dict) else None
-        private = any(
-            isinstance(item, dict) and item.get("type") == "pid" and not item.get("path")
-            for item in (namespaces if isinstance(namespaces, list) else [])
-        )
-        label = process.get("selinuxLabel") if isinstance(process, dict) else None
-        return cls(shared_pids=not private, labelled=bool(label))
-
-
-class Launcher:
-    """Runs the runtime commands that leave a process behind.
-
-    Args:
-        reaper: Who watches processes.
-        runtime: The container's runtime.
-    """
-
-    def __init__(self, reaper: Reaper, runtime: Runtime) -> None:
-        self._reaper = reaper
-        self._runtime = runtime
-
-    async def launch(
-        self, command: str, arguments: Sequence[str], pid_file: str, streams: Streams
-    ) -> Child:
-        """Run a command that creates, executes or restores a process.
-
-        Args:
-            command: The runtime's command.
-            arguments: All that follows it.
-            pid_file: The file that it will write.
-            streams: The process's streams; they are started, but stay the caller's.
-
-        Returns:
-            The process.
-
-        Raises:
-            RuntimeFailureError: The runtime refused.
-            ShimError: A later step failed; the process, if its pid is known, has been killed.
-            DeadlineExceededError: A step took too long.
-        """
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(pid_file)
-        with self._reaper.launch() as launch:
-            await self._runtime.run(
-                command,
-                *arguments,
-                prefix=f"OCI runtime {command} failed",
-                streams=streams.runtime,
-            )
-            kind = "exec" if command == "exec" else "container"
-            try:
-                child = launch.adopt(read_pid(pid_file))
-            except ShimError as error:
-                raise ShimError(
-                    f"failed to retrieve OCI runtime {kind} pid: {error.detail}"
-                ) from error
-        try:
-            await streams.started()
-        except BaseException:
-            child.signal(signal.SIGKILL)
-            raise
-        return child
+#: How long killed processes that outlived the init may take to die, and between looks, seconds.
+_SURVIVORS_LIMIT = 2.0
+_SURVIVORS_PAUSE = 0.002
 
 
 class OciContainer(Container):
@@ -336,6 +234,24 @@ class OciContainer(Container):
         for exec_ in self._execs:
             with contextlib.suppress(NotFoundError):
                 exec_.signal(signal.SIGKILL)
+        folder = self._cgroup.memory_folder if self._cgroup is not None else None
+        if folder is not None:
+            await self._until_empty(os.path.join(folder, "cgroup.procs"))
+
+    async def _until_empty(self, members: str) -> None:
+        """Give those that were killed the time to die, so that an announced end is everyone's."""
+
+        def wait() -> None:
+            end = time.monotonic() + _SURVIVORS_LIMIT
+            with contextlib.suppress(OSError):  # such a cgroup is gone
+                while time.monotonic() < end:
+                    with open(members, "rb", buffering=0) as file:
+                        if not file.read(1):
+                            return
+                    time.sleep(_SURVIVORS_PAUSE)
+
+        with contextlib.suppress(DeadlineExceededError):
+            await in_thread(wait, limit=2 * _SURVIVORS_LIMIT, what="survivors")
 
     async def pause(self) -> None:
         """Freeze all processes."""

@@ -17,7 +17,10 @@ from typing import TYPE_CHECKING
 from podshim.bundle import BundleError
 from podshim.engines.oci import checkpoints, commands, options as runtime_options
 from podshim.engines.oci.blocking import in_thread
-from podshim.engines.oci.container import INIT_PID_FILE, Launcher, OciContainer, SpecFacts
+from podshim.engines.oci.commandline import INIT_PID_FILE
+from podshim.engines.oci.container import OciContainer
+from podshim.engines.oci.facts import SpecFacts
+from podshim.engines.oci.launcher import Launcher
 from podshim.engines.oci.process import InitProcess
 from podshim.engines.oci.rootfs import Rootfs
 from podshim.engines.oci.runtime import Runtime
