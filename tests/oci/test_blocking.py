@@ -19,7 +19,7 @@ async def test_results_and_errors_come_back() -> None:
     before = Holdings.now()
     assert await in_thread(lambda: 7, limit=20, what="count") == 7
     with pytest.raises(KeyError):
-        await in_thread(lambda: os.environ["no such variable"], limit=20, what="fail")
+        await in_thread(lambda: os.environ["NO_SUCH_VARIABLE"], limit=20, what="fail")
     assert await in_thread(threading.current_thread, limit=20, what="x") is not (
         threading.current_thread()
     )
