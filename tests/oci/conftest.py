@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
-from oci.oci_support import BUSYBOX, Workshop, environment, make_rootfs
+from oci.oci_support import BUSYBOX, NAMESPACE, Workshop, environment, make_rootfs
 from podshim.engines.oci import OciEngine
 
 if TYPE_CHECKING:
@@ -22,6 +23,9 @@ def rootfs(private_world: None, lacking: Callable[[str], NoReturn]) -> Iterator[
     folder.chmod(0o755)
     yield make_rootfs(folder)
     shutil.rmtree(folder)
+    for cgroup in Path("/sys/fs/cgroup").glob(f"*/{NAMESPACE}"):
+        with suppress(OSError):  # another run of these tests has containers there
+            cgroup.rmdir()
 
 
 @pytest.fixture(params=["runc", "crun"])
