@@ -4,8 +4,8 @@ Every test of this folder runs with each pair of `_pairs`: Debian 12's container
 (the control: it shows that the test is right) and with ours on runc and on crun; and, for the tests
 marked `core`, Debian 13's with ours. `--containerd VERSION` chooses another containerd for all.
 
-One daemon per containerd serves all tests that don't kill it (`containerd`); a test that does takes
-`own_containerd`. Each test gets a containerd namespace of its own, empty at its end.
+One daemon per containerd serves those tests of a file that don't kill it (`containerd`); a test
+that does takes `own_containerd`. Each test gets a containerd namespace of its own, empty at its end.
 """
 
 import re
@@ -46,16 +46,16 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         chosen = metafunc.config.getoption("--containerd")
         pairs = _pairs(chosen, core="core" in marks, ours="ours" in marks)
         names = [f"{name}-{runtime.name}" for name, runtime in pairs]
-        metafunc.parametrize("pair", pairs, ids=names, scope="session")
+        metafunc.parametrize("pair", pairs, ids=names, scope="module")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def pair(request: pytest.FixtureRequest) -> tuple[str, Runtime]:
     value: tuple[str, Runtime] = request.param
     return value
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def runtime(pair: tuple[str, Runtime]) -> Runtime:
     return pair[1]
 
@@ -76,7 +76,7 @@ def find(private_world: None, lacking: Callable[[str], NoReturn]) -> Callable[[s
     return find
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def daemons(
     find: Callable[[str], Installation],
 ) -> Iterator[Callable[[str], Containerd]]:

@@ -1,6 +1,7 @@
 """Counting what a test made: processes, mounts, sockets, descriptors, threads, memory.
 
-Zombies count as gone: who reaps them, and when, is their new parent's affair.
+Zombies count as gone, and so do those about to become one: who reaps them, and when, is their new
+parent's affair.
 """
 
 import os
@@ -10,11 +11,13 @@ from pathlib import Path
 from support.private import mounts
 
 _SHIM = b"containerd-shim-"
+#: The kernel's flag of a process that runs no code of its own any more.
+_PF_EXITING = 0x4
 
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """A process that is not a zombie."""
+    """A process that lives."""
 
     pid: int
     parent: int
@@ -34,8 +37,8 @@ def process(pid: int) -> Process | None:
         words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[:-1]
     except (FileNotFoundError, ProcessLookupError):
         return None
-    state, parent, _, session = stat.rpartition(")")[2].split()[:4]
-    if state in "ZX":
+    state, parent, _, session, _, _, flags = stat.rpartition(")")[2].split()[:7]
+    if state in "ZX" or int(flags) & _PF_EXITING:
         return None
     return Process(pid, int(parent), int(session), tuple(words))
 
