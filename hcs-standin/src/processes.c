@@ -104,7 +104,8 @@ static DWORD WINAPI watch(void *argument)
 static HRESULT may_start(System *system)
 {
     state_lock();
-    HRESULT result = system->state == SYSTEM_STOPPED   ? HCS_SYSTEM_STOPPED
+    HRESULT result = system->foreign                   ? E_ACCESSDENIED
+                     : system->state == SYSTEM_STOPPED ? HCS_SYSTEM_STOPPED
                      : system->state == SYSTEM_RUNNING ? S_OK
                                                        : HCS_INVALID_STATE;
     state_unlock();

@@ -55,12 +55,13 @@ static Usage usage_of(HANDLE process)
     return usage;
 }
 
-/* Calls `visit` with each process of the system that lives. */
+/* Calls `visit` with each process of the system that lives; of another process's, none is known. */
 static void visit_processes(System *system, void (*visit)(HANDLE, DWORD, void *), void *context)
 {
     size_t size = sizeof(JOBOBJECT_BASIC_PROCESS_ID_LIST) + MOST_PROCESSES * sizeof(ULONG_PTR);
     JOBOBJECT_BASIC_PROCESS_ID_LIST *list = memory(size);
-    if (QueryInformationJobObject(system->job, JobObjectBasicProcessIdList, list, (DWORD)size,
+    if (system->job &&
+        QueryInformationJobObject(system->job, JobObjectBasicProcessIdList, list, (DWORD)size,
                                   NULL)) {
         for (DWORD i = 0; i < list->NumberOfProcessIdsInList; i++) {
             DWORD id = (DWORD)list->ProcessIdList[i];
@@ -94,7 +95,8 @@ static void add_statistics(System *system, Text *answer)
     JOBOBJECT_BASIC_ACCOUNTING_INFORMATION account = {0};
     FILETIME now;
     visit_processes(system, add_to_total, &total);
-    if (QueryInformationJobObject(system->job, JobObjectBasicAccountingInformation, &account,
+    if (system->job &&
+        QueryInformationJobObject(system->job, JobObjectBasicAccountingInformation, &account,
                                   sizeof account, NULL)) {
         total.user = (ULONGLONG)account.TotalUserTime.QuadPart;
         total.kernel = (ULONGLONG)account.TotalKernelTime.QuadPart;

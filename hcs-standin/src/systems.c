@@ -7,21 +7,46 @@
 #include "processes.h"
 #include "state.h"
 
-enum { REAP_LIMIT = 10000 }; /* milliseconds for ended processes to be seen to end */
+enum {
+    REAP_LIMIT = 10000, /* milliseconds for ended processes to be seen to end */
+    GENERATIONS = 16,   /* systems of one id, all but one gone, that handles may still be open on */
+};
 
 static System *systems;
 
-/* The name of one of a system's kernel objects; a backslash would mean a folder there. */
-static wchar_t *object_name(const char *id, const char *what)
+/* The name of one of a system's events; a backslash would mean a folder there. */
+static wchar_t *event_name(const char *id, const char *what, unsigned generation)
 {
     Text name = {0};
-    text_addf(&name, "hcs-standin-%s-%s", what, id);
+    text_addf(&name, "hcs-standin-%s-%u-%s", what, generation, id);
     for (char *c = name.data; *c; c++)
         if (*c == '\\')
             *c = '_';
     wchar_t *wide = wide_from(name.data);
     free(name.data);
     return wide;
+}
+
+static HANDLE make_event(const char *id, const char *what, unsigned generation, bool *is_new)
+{
+    wchar_t *name = event_name(id, what, generation);
+    HANDLE event = CreateEventW(NULL, TRUE, FALSE, name);
+    *is_new = event && GetLastError() != ERROR_ALREADY_EXISTS;
+    free(name);
+    return event;
+}
+
+static HANDLE open_event(const char *id, const char *what, unsigned generation)
+{
+    wchar_t *name = event_name(id, what, generation);
+    HANDLE event = OpenEventW(EVENT_MODIFY_STATE | SYNCHRONIZE, FALSE, name);
+    free(name);
+    return event;
+}
+
+static bool is_set(HANDLE event)
+{
+    return WaitForSingleObject(event, 0) == WAIT_OBJECT_0;
 }
 
 static bool well_formed(const Json *document)
@@ -92,23 +117,34 @@ static DWORD WINAPI watch_foreign(void *argument)
     return 0;
 }
 
-static bool make_kernel_objects(System *system)
+/* Registers the id for all processes to see. A name may be taken by a system that is gone and that
+ * somebody still holds; then there is the next generation's. False if the id is in use. */
+static bool register_id(System *system)
+{
+    for (unsigned generation = 0; generation < GENERATIONS; generation++) {
+        bool is_new, ignored;
+        HANDLE gone = make_event(system->id, "gone", generation, &is_new);
+        if (is_new) {
+            system->gone = gone;
+            system->stop_wanted = make_event(system->id, "stop", generation, &ignored);
+            return system->stop_wanted != NULL;
+        }
+        bool in_use = !gone || !is_set(gone);
+        if (gone)
+            CloseHandle(gone);
+        if (in_use)
+            return false;
+    }
+    return false;
+}
+
+static void make_job(System *system)
 {
     JOBOBJECT_EXTENDED_LIMIT_INFORMATION limits = {0};
-    wchar_t *job = object_name(system->id, "job"), *stop = object_name(system->id, "stop");
-    wchar_t *gone = object_name(system->id, "gone");
-    system->job = CreateJobObjectW(NULL, job);
-    bool is_new = system->job && GetLastError() != ERROR_ALREADY_EXISTS;
-    system->stop_wanted = CreateEventW(NULL, TRUE, FALSE, stop);
-    system->gone = CreateEventW(NULL, TRUE, FALSE, gone);
     limits.BasicLimitInformation.LimitFlags = JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE;
-    if (is_new)
-        SetInformationJobObject(system->job, JobObjectExtendedLimitInformation, &limits,
-                                sizeof limits);
-    free(job);
-    free(stop);
-    free(gone);
-    return is_new;
+    system->job = CreateJobObjectW(NULL, NULL);
+    SetInformationJobObject(system->job, JobObjectExtendedLimitInformation, &limits,
+                            sizeof limits);
 }
 
 HRESULT system_new(const char *id, Json *document, System **made)
@@ -117,11 +153,12 @@ HRESULT system_new(const char *id, Json *document, System **made)
         return HCS_INVALID_JSON;
     System *system = allocate(id);
     state_lock();
-    if (find(id) || !make_kernel_objects(system)) {
+    if (find(id) || !register_id(system)) {
         state_unlock();
         free_system(system);
         return HCS_SYSTEM_EXISTS;
     }
+    make_job(system);
     system->document = document;
     system->dies_with_handle = json_true(document, "ShouldTerminateOnLastHandleClosed") ||
                                json_true(document, "TerminateOnLastHandleClosed");
@@ -137,24 +174,22 @@ HRESULT system_new(const char *id, Json *document, System **made)
 
 static System *open_foreign(const char *id)
 {
-    wchar_t *job = object_name(id, "job"), *stop = object_name(id, "stop");
-    wchar_t *gone = object_name(id, "gone");
-    System *system = allocate(id);
-    system->foreign = true;
-    system->state = SYSTEM_RUNNING;
-    system->job = OpenJobObjectW(JOB_OBJECT_ALL_ACCESS, FALSE, job);
-    system->stop_wanted = OpenEventW(EVENT_MODIFY_STATE | SYNCHRONIZE, FALSE, stop);
-    system->gone = OpenEventW(EVENT_MODIFY_STATE | SYNCHRONIZE, FALSE, gone);
-    free(job);
-    free(stop);
-    free(gone);
-    if (system->job && system->stop_wanted && system->gone &&
-        WaitForSingleObject(system->gone, 0) == WAIT_TIMEOUT) {
-        system->references++;
-        run_apart(watch_foreign, system);
-        return system;
+    for (unsigned generation = 0; generation < GENERATIONS; generation++) {
+        HANDLE gone = open_event(id, "gone", generation);
+        HANDLE stop = gone && !is_set(gone) ? open_event(id, "stop", generation) : NULL;
+        if (stop) {
+            System *system = allocate(id);
+            system->foreign = true;
+            system->state = SYSTEM_RUNNING;
+            system->gone = gone;
+            system->stop_wanted = stop;
+            system->references++;
+            run_apart(watch_foreign, system);
+            return system;
+        }
+        if (gone)
+            CloseHandle(gone);
     }
-    free_system(system);
     return NULL;
 }
 
@@ -203,10 +238,8 @@ HRESULT system_move(System *system, SystemState from, SystemState to)
 static void stop_foreign(System *system)
 {
     SetEvent(system->stop_wanted);
-    if (WaitForSingleObject(system->gone, REAP_LIMIT) == WAIT_TIMEOUT) {
-        TerminateJobObject(system->job, EXIT_TERMINATED); /* its creator has died */
-        SetEvent(system->gone);
-    }
+    if (WaitForSingleObject(system->gone, REAP_LIMIT) == WAIT_TIMEOUT)
+        SetEvent(system->gone); /* its creator has died, and its processes with it */
 }
 
 static void unlist(System *system)

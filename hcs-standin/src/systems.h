@@ -18,9 +18,9 @@ typedef struct System {
     int references;
     char *id;              /* never changes; so do the next four */
     Json *document;        /* as created; NULL if another process created it */
-    HANDLE job;            /* named, so that other processes can open and end the system */
-    HANDLE stop_wanted;    /* event: another process wants it to stop */
-    HANDLE gone;           /* event: it has stopped */
+    HANDLE job;            /* NULL if another process created it */
+    HANDLE stop_wanted;    /* named event: another process wants it to stop */
+    HANDLE gone;           /* named event: it has stopped */
     bool foreign;          /* another process created it */
     bool dies_with_handle; /* the last handle closed terminates it */
     SystemState state;
