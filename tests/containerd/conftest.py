@@ -5,7 +5,7 @@ Every test of this folder runs with each pair of `_pairs`: Debian 12's container
 marked `core`, Debian 13's with ours. `--containerd VERSION` chooses another containerd for all.
 
 One daemon per containerd serves those tests of a file that don't kill it (`containerd`); a test
-that does takes `own_containerd`. Each test gets a containerd namespace of its own, empty at its end.
+that does takes `own_containerd`. Each test has a containerd namespace of its own, empty at its end.
 """
 
 import re

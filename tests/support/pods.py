@@ -10,7 +10,7 @@ import grpc
 from support import census
 from support.containerd import Containerd, Runtime
 from support.cri import Cri, cri_pb2 as api
-from support.image import BUSYBOX
+from support.image import BUSYBOX, PAUSE
 from support.waiting import eventually
 
 K8S = "k8s.io"
@@ -48,7 +48,8 @@ class Pod:
 
     def _ready(self) -> bool:
         try:
-            return self.cri.conditions().get("RuntimeReady", False)
+            ready = self.cri.conditions().get("RuntimeReady", False)
+            return ready and all(map(self.cri.has_image, (PAUSE, BUSYBOX)))
         except grpc.RpcError:
             return False  # its socket is there before its service
 

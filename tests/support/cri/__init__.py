@@ -37,14 +37,16 @@ class Cri:
     ) -> None:
         self._channel.close()
 
-    def call(self, method: str, request: Message, answer: type[Res]) -> Res:
-        """Call a method of the runtime service.
+    def call(
+        self, method: str, request: Message, answer: type[Res], service: str = "RuntimeService"
+    ) -> Res:
+        """Call a method of a service.
 
         Raises:
             grpc.RpcError: containerd's refusal, or the deadline.
         """
         stub = self._channel.unary_unary(
-            f"/runtime.v1.RuntimeService/{method}",
+            f"/runtime.v1.{service}/{method}",
             request_serializer=type(request).SerializeToString,
             response_deserializer=answer.FromString,
         )
@@ -56,6 +58,12 @@ class Cri:
         """What the runtime says of itself: `RuntimeReady`, `NetworkReady`."""
         response = self.call("Status", api.StatusRequest(), api.StatusResponse)
         return {condition.type: condition.status for condition in response.status.conditions}
+
+    def has_image(self, name: str) -> bool:
+        """Whether CRI knows an image; it learns of those that others import by an event."""
+        request = api.ImageStatusRequest(image=api.ImageSpec(image=name))
+        response = self.call("ImageStatus", request, api.ImageStatusResponse, "ImageService")
+        return bool(response.image.id)
 
     def run_pod(self, config: api.PodSandboxConfig, handler: str) -> str:
         """Make a pod and start its sandbox; returns the sandbox's id."""
