@@ -14,7 +14,7 @@ from typing import NoReturn
 import pytest
 import pytest_asyncio
 
-from e2e.e2e_support import RUNTIMES, Holdings, House, unchanged
+from e2e.e2e_support import RUNTIMES, House, unchanged
 from support.rootfs import BUSYBOX, make_rootfs
 
 _HERE = Path(__file__).parent
@@ -52,11 +52,8 @@ def runtime(request: pytest.FixtureRequest, lacking: Callable[[str], NoReturn]) 
 async def house(runtime: str, rootfs: Path) -> AsyncIterator[House]:
     """The server that tests share."""
     async with House.open(runtime, rootfs) as house:
-        async with house.running() as task:  # what the first container imports stays
-            await task.run("e", ["true"])
-        before = Holdings.of(house)
         yield house
-        await unchanged(house, before)
+        await unchanged(house)
 
 
 @pytest_asyncio.fixture(loop_scope="session")

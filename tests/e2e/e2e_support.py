@@ -137,11 +137,13 @@ class Holdings:
         return "\n".join(lines)
 
 
-async def unchanged(house: House, before: Holdings) -> None:
-    """Wait until a server holds what it held before: some of it may be on its way out."""
+async def unchanged(house: House) -> None:
+    """Wait until a server holds what it held at first: some of it may be on its way out."""
+    first = house.first
     with contextlib.suppress(AssertionError):
-        await until(lambda: Holdings.of(house) == before, "the same", deadline=20)
-    assert before.difference(Holdings.of(house)) == ""
+        await until(lambda: Holdings.of(house) == first, "the same", deadline=20)
+    difference = first.difference(Holdings.of(house))
+    assert not difference, difference
 
 
 def _folders(house: House) -> Iterator[str]:
@@ -188,6 +190,8 @@ class House:
     temporary: Path
     bundles: dict[str, ContainerBundle] = field(default_factory=dict)
     shims: dict[str, Shim] = field(default_factory=dict)
+    #: What the server holds with the sandbox alone.
+    first: Holdings = field(init=False)
 
     @classmethod
     @asynccontextmanager
@@ -230,7 +234,10 @@ class House:
             try:
                 async with manager.task("pod", spec=spec) as (sandbox, pause):
                     await pause.start()
-                    yield cls(manager, runtime, rootfs, sandbox, pause, cgroup, temporary)
+                    await manager.events.wait("/tasks/start", "pod")
+                    house = cls(manager, runtime, rootfs, sandbox, pause, cgroup, temporary)
+                    house.first = Holdings.of(house)
+                    yield house
                 assert await sandbox.wait_gone(), "the server stays"
             finally:
                 remove_cgroups(cgroup)

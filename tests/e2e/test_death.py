@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from e2e.e2e_support import House, run, until
+from e2e.e2e_support import House, options, run, until
 from podshim.api import task_v3_pb2
 from podshim.manager.dialects import arguments, environment
 from podshim.manager.processes import run as run_command
@@ -170,3 +170,18 @@ async def test_a_container_that_somebody_else_removed(own_house: House) -> None:
         answer, _ = await delete(shim)
         assert answer.exit_status == 137
         assert census.mounts_below(Path(shim.bundle.path)) == []
+
+
+async def test_delete_asks_the_runtime_that_create_used(own_house: House, tmp_path: Path) -> None:
+    """`delete` finds the runtime's binary and state folder where Create has written them down."""
+    house = own_house
+    chosen = options(house.runtime, root=str(tmp_path / "state"))
+    async with house.running("sleep", "1000", runtime_options=chosen) as task:
+        state = tmp_path / "state" / house.manager.namespace / task.task_id
+        assert state.is_dir()
+        shim = house.member_of(task)
+        await house.sandbox.kill()
+        answer, _ = await delete(shim)
+        assert answer.exit_status == 137
+        assert not state.exists()
+        assert not census.is_alive(task.pid)

@@ -17,7 +17,6 @@ from e2e.e2e_support import (
     CREATED,
     RUNNING,
     STOPPED,
-    Holdings,
     House,
     options,
     refused,
@@ -98,7 +97,6 @@ async def test_a_create_that_hangs(house: House, brake: Brake) -> None:
 
     When it comes loose, what it made for nobody is removed.
     """
-    before = Holdings.of(house)
     brake.hang("victim")
     async with house.place(house.spec(["sleep", "1000"], root="rootfs"), "victim") as shim:
         creation = asyncio.ensure_future(shim.create(rootfs=house.rootfs_mount()))
@@ -115,7 +113,7 @@ async def test_a_create_that_hangs(house: House, brake: Brake) -> None:
         await until(lambda: not census.mounts_below(Path(shim.bundle.path)), "nothing is mounted")
         await until(lambda: not house.runtime_state("victim").exists(), "the runtime forgot it")
     assert house.topics(shim) == []
-    await unchanged(house, before)
+    await unchanged(house)
 
 
 @asynccontextmanager

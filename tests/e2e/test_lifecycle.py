@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from e2e.e2e_support import CREATED, RUNNING, STOPPED, Holdings, House, refused, run, unchanged
+from e2e.e2e_support import CREATED, RUNNING, STOPPED, House, refused, run, unchanged
 from podshim.engine import Stdio
 from podshim.errors import Code
 from podshim.manager import Task
@@ -162,6 +162,15 @@ async def test_a_live_id_is_not_created_again(house: House) -> None:
         assert [topic for topic, _ in house.topics(task)] == ["create", "start"]
 
 
+async def test_an_id_of_76_characters(house: House) -> None:
+    """The longest id that there may be works from Create to Delete."""
+    async with house.shell("read line; exit 3", name="i" * 76) as task:
+        assert (await task.run("e" * 76, ["echo", "x"])).stdout == b"x\n"
+        await task.stdin.write(b"\n")
+        assert (await task.wait()).status == 3
+        await task.delete()
+
+
 async def test_an_id_is_used_again(house: House) -> None:
     """After Delete the id is free: a new container gets its own status."""
     for status in (3, 4):
@@ -221,12 +230,11 @@ async def test_orphans_are_reaped(house: House) -> None:
     spec["linux"]["namespaces"] = [
         item for item in spec["linux"]["namespaces"] if item["type"] != "pid"
     ]
-    before = Holdings.of(house)
     async with house.running(spec=spec) as task:
         await task.stdout.read_until(b"up\n")
         await task.stdin.write(b"\n")
         await task.wait()
-    await unchanged(house, before)
+    await unchanged(house)
 
 
 async def test_a_container_removed_behind_the_shim_s_back(house: House) -> None:
@@ -258,7 +266,6 @@ async def test_deletes_at_the_same_time(house: House) -> None:
 
 async def test_nothing_is_left_of_a_container(house: House) -> None:
     """No process, mount, cgroup, runtime state or descriptor is left after a whole life."""
-    before = Holdings.of(house)
     async with house.shell("exit 0", rootfs=house.rootfs_mount()) as task:
         bundle = house.bundles[task.task_id]
         assert Path(bundle.rootfs, "bin/busybox").exists()
@@ -268,4 +275,4 @@ async def test_nothing_is_left_of_a_container(house: House) -> None:
         assert not house.runtime_state(task.task_id).exists()
         record = json.loads(Path(bundle.file("exit.json")).read_text())
         assert (record["pid"], record["status"], record["deleted"]) == (task.pid, 0, True)
-    await unchanged(house, before)
+    await unchanged(house)

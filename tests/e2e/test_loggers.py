@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from e2e.e2e_support import RUNNING, Holdings, House, refused, unchanged, until
+from e2e.e2e_support import RUNNING, House, refused, unchanged, until
 from podshim.engine import Stdio
 from podshim.errors import Code
 from support import census
@@ -40,7 +40,6 @@ async def test_a_logger_gets_everything(
 
     It gets all output, sees the end of file at Delete, and may finish what it does.
     """
-    before = Holdings.of(house)
     folder = tmp_path / "init"
     stdio = streams(program, folder, scheme=scheme)
     async with house.shell("seq 20000; echo err >&2; exit 2", stdio=stdio) as task:
@@ -56,7 +55,7 @@ async def test_a_logger_gets_everything(
     assert (folder / "stdout").read_text().split() == [str(n) for n in range(1, 20_001)]
     assert (folder / "stderr").read_text() == "err\n"
     assert not census.is_alive(facts["pid"])
-    await unchanged(house, before)
+    await unchanged(house)
 
 
 async def test_a_logger_of_an_exec(house: House, program: Path, tmp_path: Path) -> None:
@@ -99,7 +98,6 @@ async def test_create_waits_until_a_logger_is_ready(
 
 async def test_a_logger_that_crashes(house: House, program: Path, tmp_path: Path) -> None:
     """binary-v2: an end without a byte fails Create, by name, and leaves nothing; binary: ready."""
-    before = Holdings.of(house)
     folder = tmp_path / "crash"
     async with house.place(house.spec(["echo", "x"])) as shim:
         with refused(Code.UNKNOWN, "logging binary did not call ready"):
@@ -110,4 +108,4 @@ async def test_a_logger_that_crashes(house: House, program: Path, tmp_path: Path
         await task.start()
         await task.wait()
         await task.delete()
-    await unchanged(house, before)
+    await unchanged(house)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from google.protobuf import any_pb2, empty_pb2
 
-from e2e.e2e_support import Holdings, House, options, refused, run, unchanged
+from e2e.e2e_support import House, options, refused, run, unchanged
 from podshim.api import runc_options_pb2, runtime_options_pb2
 from podshim.errors import Code
 
@@ -80,12 +80,11 @@ async def test_options_that_are_no_use(
     text: str,
 ) -> None:
     """An unknown key, type, file or binary is refused by its name, and nothing is left behind."""
-    before = Holdings.of(house)
     async with house.place(house.spec(["true"], root="rootfs"), runtime_options=chosen) as shim:
         with refused(code, text):
             await shim.create(rootfs=house.rootfs_mount())
         assert house.topics(shim) == []
-    await unchanged(house, before)
+    await unchanged(house)
 
 
 async def test_empty_options_are_the_defaults(house: House) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from e2e.e2e_support import Holdings, House, options, refused, unchanged
+from e2e.e2e_support import House, options, refused, unchanged
 from podshim.engine import Mount
 from podshim.errors import Code
 from support import census
@@ -88,7 +88,6 @@ def layers(house: House, folder: Path, count: int) -> Mount:
 
 async def test_an_overlay_of_more_than_twenty_layers(house: House, tmp_path: Path) -> None:
     """More than 20 lowerdirs with over 4096 bytes of options: all are seen, the top is written."""
-    before = Holdings.of(house)
     mount = layers(house, tmp_path, 25)
     assert sum(map(len, mount.options)) > 4096
     script = "cat /layer0 /layer24; echo new > /written"
@@ -98,12 +97,11 @@ async def test_an_overlay_of_more_than_twenty_layers(house: House, tmp_path: Pat
         assert (await task.wait()).status == 0
         await task.delete()
     assert (tmp_path / "upper/written").read_text() == "new\n"
-    await unchanged(house, before)
+    await unchanged(house)
 
 
 async def test_mounts_on_a_mount(house: House, tmp_path: Path) -> None:
     """Further mounts have targets inside the first, which can't lead out of it; all go again."""
-    before = Holdings.of(house)
     (tmp_path / "data").mkdir()
     (tmp_path / "data/file").write_text("inner\n")
     mounts = [
@@ -119,7 +117,7 @@ async def test_mounts_on_a_mount(house: House, tmp_path: Path) -> None:
         assert (await task.wait()).status == 0
         await task.delete()
         assert census.mounts_below(bundle) == []
-    await unchanged(house, before)
+    await unchanged(house)
 
 
 @pytest.mark.parametrize(
@@ -139,14 +137,13 @@ async def test_a_mount_that_fails_undoes_the_others(
     house: House, mount: Mount, code: Code, text: str
 ) -> None:
     """A mount that can't be made fails Create with its reason; those before it are undone."""
-    before = Holdings.of(house)
     async with house.place(house.spec(["true"], root="rootfs")) as shim:
         with refused(code, "failed to mount rootfs component: ") as caught:
             await shim.create(rootfs=[*house.rootfs_mount(), mount])
         assert text in caught.value.message
         assert census.mounts_below(Path(shim.bundle.path)) == []
         assert house.topics(shim) == []
-    await unchanged(house, before)
+    await unchanged(house)
 
 
 async def test_a_user_namespace(house: House) -> None:

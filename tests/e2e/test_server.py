@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import secrets
 import signal
@@ -246,10 +245,11 @@ async def test_a_cgroup_for_the_server(manager: Manager) -> None:
         group.rmdir()
 
 
-async def test_the_log_fifo(house: House) -> None:
+async def test_the_log_fifo(own_house: House) -> None:
     """What the server logs goes to the bundle's `log`; an absent or full reader hinders nobody."""
+    house = own_house
     bundle = house.sandbox.bundle
-    await asyncio.to_thread(bundle.log.close)
+    bundle.log.close()
     for _ in range(3):
         os.kill(house.server_pid, signal.SIGUSR1)
         assert (await house.pause.state()).pid == house.pause.pid
