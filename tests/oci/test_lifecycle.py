@@ -14,6 +14,8 @@ from podshim.engine import Exit
 from podshim.errors import NotFoundError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from oci.oci_support import Workshop
 
 
@@ -66,4 +68,25 @@ async def test_wait_before_start_and_after_the_end_give_the_same(shop: Workshop)
     assert isinstance(first, Exit)
     assert set(await asyncio.gather(*waiting)) == {first}
     assert await box.container.init.wait() == first
+    await box.remove()
+
+
+@pytest.fixture
+def nohup() -> Iterator[None]:
+    """As in a server, which ignores SIGHUP, of a containerd that was started with `nohup ... &`."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGHUP, signal.SIGQUIT)}
+    for number in before:
+        signal.signal(number, signal.SIG_IGN)
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+async def test_a_container_ignores_no_signal(nohup: None, shop: Workshop) -> None:
+    """A shell can't trap what it ignores from its start, and a hang-up must end programs."""
+    box = await shop.box("/bin/cat", "/proc/self/status")
+    assert box.fifos is not None
+    assert box.fifos.stdout is not None
+    assert (await box.run()).status == 0
+    assert b"SigIgn:\t0000000000000000\n" in await box.fifos.stdout.read_all()
     await box.remove()
