@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import threading
 from pathlib import Path
 
 import pytest
 
 from oci.oci_support import Holdings, Workshop, settled
 from podshim.engine import Stdio
-from podshim.engines.oci import process
-from podshim.errors import ShimError
+from podshim.engines.oci import process, stdio as stdio_module
+from podshim.errors import DeadlineExceededError, ShimError
 
 
 async def test_a_burst_before_the_end_is_byte_exact(shop: Workshop) -> None:
@@ -167,6 +168,31 @@ async def test_file_scheme_appends_both_streams(shop: Workshop) -> None:
     assert sorted(path.read_text().split()) == ["err", "err", "out", "out"]
     assert path.stat().st_mode & 0o777 == 0o644
     assert path.parent.stat().st_mode & 0o777 == 0o755
+
+
+async def test_a_log_file_that_nobody_serves_holds_up_no_one(
+    shop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that hangs, or a fifo instead of a file: other containers must not feel it."""
+    before = Holdings.now()
+    fifo = shop.folder / "fifo"
+    os.mkfifo(fifo)
+    with pytest.raises(ShimError, match="No such device or address"):
+        await shop.create(shop.request(shop.spec("/bin/true"), Stdio(stdout=f"file://{fifo}")))
+    monkeypatch.setattr(stdio_module, "OPEN_LIMIT", 0.2)
+    opened = threading.Event()
+    real_open = stdio_module.open_log_file
+
+    def slow_open(path: str) -> int:
+        opened.wait(60)
+        return real_open(path)
+
+    monkeypatch.setattr(stdio_module, "open_log_file", slow_open)
+    stdio = Stdio(stdout=f"file://{shop.folder}/log")
+    with pytest.raises(DeadlineExceededError, match="opening the log file did not end"):
+        await shop.create(shop.request(shop.spec("/bin/true"), stdio))
+    opened.set()
+    await settled(before)
 
 
 async def test_an_existing_file_is_appended_to(shop: Workshop) -> None:

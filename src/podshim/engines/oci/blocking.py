@@ -25,8 +25,11 @@ V = TypeVar("V")
 class _Call(Generic[T]):
     """A call and where its result goes; `__call__` runs it, in any thread."""
 
-    def __init__(self, function: Callable[[], T]) -> None:
+    def __init__(
+        self, function: Callable[[], T], discard: Callable[[T], None] | None = None
+    ) -> None:
         self._function = function
+        self._discard = discard
         self._loop = asyncio.get_running_loop()
         self.future: asyncio.Future[T] = self._loop.create_future()
 
@@ -46,6 +49,8 @@ class _Call(Generic[T]):
     def _succeed(self, value: T) -> None:
         if not self.future.done():
             self.future.set_result(value)
+        elif self._discard is not None:
+            self._discard(value)
 
     def _fail(self, error: BaseException) -> None:
         if not self.future.done():
@@ -82,18 +87,25 @@ class Worker:
         self._calls.put(None)
 
 
-async def in_thread(function: Callable[[], T], *, limit: float, what: str) -> T:
+async def in_thread(
+    function: Callable[[], T],
+    *,
+    limit: float,
+    what: str,
+    discard: Callable[[T], None] | None = None,
+) -> T:
     """Run one call in a thread of its own, which is thrown away after it.
 
     Args:
         function: The call.
         limit: Seconds until the caller is let go; the call itself can't be stopped.
         what: What it does, for the error's text and the thread's name.
+        discard: Takes, on the loop, a result that comes when nobody waits for it any more.
 
     Raises:
         DeadlineExceededError: It did not return in time.
     """
-    call = _Call(function)
+    call = _Call(function, discard)
     threading.Thread(target=call, name=what, daemon=True).start()
     clock = asyncio.timeout(limit)
     try:

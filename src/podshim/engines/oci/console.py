@@ -305,6 +305,6 @@ async def open_console(stdio: Stdio, context: StreamContext, listener: ConsoleSo
             undo.push_async_callback(program.close)
             sink: Sink = PipeSink(program.take_stdout())
         else:
-            sink = open_sink(stdio.stdout, context.bundle)
+            sink = await open_sink(stdio.stdout, context.bundle)
         undo.pop_all()
     return ConsoleStreams(listener, fifo, sink, program)

@@ -23,9 +23,10 @@ import os
 from abc import ABC, abstractmethod
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote, urlsplit
 
+from podshim.engines.oci.blocking import in_thread
 from podshim.engines.oci.fifo import (
     InputFifo,
     OutputFifo,
@@ -53,6 +54,9 @@ if TYPE_CHECKING:
 
     from podshim.engine import Stdio
     from podshim.engines.oci.reaper import Reaper
+
+#: How long the file of a `file://` URI may take to be opened, seconds.
+OPEN_LIMIT: Final = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,28 +127,39 @@ def split(uri: str, bundle: str) -> tuple[str, str]:
 
 
 def open_log_file(path: str) -> int:
-    """Open the file of a `file://` URI for appending, its folders made as needed.
+    """Open the file of a `file://` URI for appending, its folders made as needed; it may block.
 
     Raises:
-        OSError: It can't be opened.
+        OSError: It can't be opened, such as a fifo that nobody reads.
     """
     os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
-    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY
-    return os.open(path, flags, 0o644)
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
+    fd = os.open(path, flags, 0o644)
+    os.set_blocking(fd, True)
+    return fd
 
 
-def open_sink(uri: str, bundle: str) -> Sink:
+async def open_sink(uri: str, bundle: str) -> Sink:
     """Open what a relay writes to, for a path, a fifo, a `file://` or nothing.
 
     Raises:
         OSError: It can't be opened.
         ShimError: It does not exist, or its scheme is unknown.
+        DeadlineExceededError: The file's disk did not answer.
     """
     if not uri:
         return NullSink()
     scheme, path = split(uri, bundle)
     if scheme == "file":
-        return FileSink(open_log_file(path))
+        # Fifos are on a tmpfs, but this may be anywhere.
+        return FileSink(
+            await in_thread(
+                lambda: open_log_file(path),
+                limit=OPEN_LIMIT,
+                what="opening the log file",
+                discard=os.close,
+            )
+        )
     if scheme != "fifo":
         raise ShimError(f"unknown STDIO scheme {scheme}")
     handle = open_path(path)
@@ -384,7 +399,7 @@ def open_input(uri: str, bundle: str) -> InputFifo | None:
         os.close(handle)
 
 
-def _open_output(uri: str, context: StreamContext) -> Output:
+async def _open_output(uri: str, context: StreamContext) -> Output:
     scheme, path = split(uri, context.bundle)
     if scheme == "fifo" and not context.labelled:
         handle = open_path(path)
@@ -393,7 +408,7 @@ def _open_output(uri: str, context: StreamContext) -> Output:
                 return DirectOutput(OutputFifo(handle))
         finally:
             os.close(handle)
-    return RelayedOutput(open_sink(uri, context.bundle))
+    return RelayedOutput(await open_sink(uri, context.bundle))
 
 
 async def open_plain(stdio: Stdio, context: StreamContext) -> Streams:
@@ -414,7 +429,7 @@ async def open_plain(stdio: Stdio, context: StreamContext) -> Streams:
             input_.prepare(context)
         outputs: list[Output | None] = []
         for uri in (stdout, stderr):
-            output = _open_output(uri, context) if uri else None
+            output = await _open_output(uri, context) if uri else None
             outputs.append(output)
             if output is not None:
                 undo.push_async_callback(output.close)
