@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import threading
@@ -12,7 +13,7 @@ import pytest
 
 from oci.oci_support import Holdings, Workshop, settled
 from podshim.engine import Mount
-from podshim.engines.oci import mounts, rootfs as rootfs_module
+from podshim.engines.oci import mounts, rootfs as rootfs_module, syscalls
 from podshim.engines.oci.mountinfo import below, mount_points
 from podshim.engines.oci.reaper import Reaper
 from podshim.engines.oci.rootfs import Rootfs
@@ -239,6 +240,51 @@ async def test_the_engine_s_rootfs(root: Path) -> None:
         await rootfs.mount([Mount("fuse3.x", "s")])
     await settled(before)
     reaper.close()
+
+
+async def test_a_program_s_mount_stays_inside(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What an image has at a mount's target must not lead a FUSE program out of it."""
+    program = tmp_path / "tools/mount.fuse3"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\necho "$2" >> {tmp_path}/targets\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (root / "escape").symlink_to(outside)
+    (root / "data").mkdir()
+    (root / "link").symlink_to("/data")
+    reaper = Reaper()
+    reaper.open()
+    rootfs = Rootfs(str(root), reaper)
+    await rootfs.mount([Mount("fuse3.x", "s"), Mount("fuse3.x", "s", target="/link")])
+    with pytest.raises(ShimError, match=r'component: mount target "escape" in .*: no such file'):
+        await rootfs.mount([Mount("fuse3.x", "s", target="escape")])
+    assert (tmp_path / "targets").read_text().split() == [str(root), str(root / "data")]
+    reaper.close()
+
+
+def test_a_plain_rootfs_needs_no_young_kernel(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """openat2(2) came with Linux 5.6."""
+
+    def refuse(*_: object) -> int:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    monkeypatch.setattr(syscalls, "openat2", refuse)
+    make(root, Mount("tmpfs", "t", options=("size=1m",)))
+    assert mounted(root) == [str(root)]
+
+
+@pytest.mark.parametrize("name", ["a b", "form\x0cfeed", "line\u2028separator", "back\\slash"])
+def test_odd_names_are_unmounted(root: Path, name: str) -> None:
+    (root / name).mkdir()
+    make(root, Mount("tmpfs", "t", target=name, options=("size=1m",)))
+    assert mounted(root) == [str(root / name)]
+    mounts.unmount_below(str(root))
+    assert mounted(root) == []
+    assert not os.path.ismount(root / name)
 
 
 async def test_a_mount_that_comes_too_late_is_removed(

@@ -17,7 +17,7 @@ def unescape(field: str) -> str:
 def mount_points(text: str) -> list[str]:
     """The paths at which something is mounted, oldest first; a stack of mounts counts each."""
     points = []
-    for line in text.splitlines():
+    for line in text.split("\n"):  # other line breaks may be in a path
         fields = line.split(" ")
         if len(fields) > _MOUNT_POINT_FIELD:
             points.append(unescape(fields[_MOUNT_POINT_FIELD]))

@@ -62,13 +62,32 @@ def open_target(rootfs: str, target: str) -> int:
         OSError: There is no such place.
     """
     root = os.open(rootfs, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    relative = target.strip("/")
+    if not relative:  # nearly always; openat2(2) is younger (Linux 5.6) than some hosts
+        return root
     try:
-        relative = target.strip("/") or "."
         flags = os.O_PATH | os.O_CLOEXEC
         resolve = syscalls.RESOLVE_IN_ROOT | syscalls.RESOLVE_NO_MAGICLINKS
         return syscalls.openat2(root, relative, flags, resolve)
     finally:
         os.close(root)
+
+
+def target_path(rootfs: str, target: str) -> str:
+    """The path of where a mount goes, free of symbolic links; for programs that make mounts.
+
+    Raises:
+        ShimError: There is no such place.
+    """
+    try:
+        handle = open_target(rootfs, target)
+        try:
+            return os.readlink(f"/proc/self/fd/{handle}")
+        finally:
+            os.close(handle)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise ShimError(f'mount target "{target}" in {rootfs}: {reason}') from error
 
 
 def mount_one(mount: Mount, rootfs: str) -> None:

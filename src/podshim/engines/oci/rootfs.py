@@ -7,7 +7,6 @@ go, and should the mount succeed after all, the thread itself removes it again.
 
 from __future__ import annotations
 
-import os
 import threading
 from typing import TYPE_CHECKING, Final
 
@@ -80,7 +79,12 @@ class Rootfs:
             raise
 
     async def _mount_fuse(self, mount: Mount) -> None:
-        command = mounts.fuse_command(mount, os.path.join(self._path, mount.target.strip("/")))
+        target = await in_thread(
+            lambda: mounts.target_path(self._path, mount.target),
+            limit=MOUNT_LIMIT,
+            what="finding the mount's target",
+        )
+        command = mounts.fuse_command(mount, target)
         program = find_binary(command[0])
         try:
             finished = await run_program(
