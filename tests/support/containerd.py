@@ -17,6 +17,7 @@ import signal
 import subprocess
 import tempfile
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -261,11 +262,27 @@ class Containerd:
 
 
 def remove_cgroups(tag: str) -> None:
-    """Remove the cgroups whose name starts with `tag`, in every hierarchy; they are empty."""
+    """Remove the cgroups whose name starts with `tag`, in every hierarchy, and who is still there.
+
+    Raises:
+        AssertionError: One can't be removed.
+    """
     hierarchies = Path("/sys/fs/cgroup")
-    tops = [*hierarchies.glob(f"{tag}*"), *hierarchies.glob(f"*/{tag}*")]
-    for top in tops:
+    for top in [*hierarchies.glob(f"{tag}*"), *hierarchies.glob(f"*/{tag}*")]:
         if top.parent.name == "unified":
             continue  # in the private world a tmpfs with what crun made
         for folder, _, _ in os.walk(top, topdown=False):
-            os.rmdir(folder)
+            eventually(partial(_removed, Path(folder)), f"{folder} is removed")
+
+
+def _removed(cgroup: Path) -> bool:
+    try:
+        cgroup.rmdir()
+    except FileNotFoundError:
+        return True
+    except OSError:
+        for pid in map(int, (cgroup / "cgroup.procs").read_text().split()):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        return False
+    return True
