@@ -85,12 +85,15 @@ static DWORD WINAPI watch(void *argument)
     DWORD code = 0;
     WaitForSingleObject(process->handle, INFINITE);
     GetExitCodeProcess(process->handle, &code);
-    if (process->console)
-        console_close(process->console); /* the output pipe ends with it */
+    state_lock();
+    HANDLE console = process->console;
+    process->console = NULL; /* nobody resizes what is being closed */
+    state_unlock();
+    if (console)
+        console_close(console); /* the output pipe ends with it */
     Text status = {0};
     state_lock();
     process->exited = true;
-    process->console = NULL;
     process->exit_code = code;
     add_status(process, &status);
     event_to_object(process, EVENT_PROCESS_EXITED, S_OK, status.data);
