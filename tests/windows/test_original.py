@@ -6,7 +6,7 @@ import pytest
 
 from windows.winebox import Box, UnavailableError, cases, original
 
-CASES = Path(__file__).parent / "cases" / "case_original.py"
+CASES = [Path(__file__).parent / "cases" / "case_original.py"]
 
 pytestmark = pytest.mark.timeout(1800)  # the first one may build the original
 

@@ -18,7 +18,7 @@ from podshim.ttrpc import StatusError
 
 assert sys.platform == "win32"
 
-from windows.cases.pods import (  # noqa: E402 - see case_standin.py
+from windows.cases.pods import (  # noqa: E402 - after the line that tells where this runs
     Shim,
     bundle,
     container_spec,

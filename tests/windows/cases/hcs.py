@@ -161,6 +161,22 @@ def write(handle: int, data: bytes) -> None:
     assert _transfer(kernel.WriteFile, handle, data, len(data)) == len(data)
 
 
+def properties(system: c_void_p, *types: str) -> dict[str, Any]:
+    query = json.dumps({"PropertyTypes": list(types)} if types else {})
+    called, waited, document = submit(core.HcsGetComputeSystemProperties, system, after=(query,))
+    assert (called, waited) == (0, 0)
+    answer: dict[str, Any] = json.loads(document or "")
+    return answer
+
+
+def terminate(system: c_void_p) -> tuple[int, int | None]:
+    return submit(core.HcsTerminateComputeSystem, system, after=("",))[:2]
+
+
+def python(program: str) -> str:
+    return f'"{sys.executable}" -c "{program}"'
+
+
 class Listener:
     """Collects events; ``wait(n)`` returns the first n of them once there are so many."""
 

@@ -7,7 +7,7 @@ Linux takes its names from here, and each of its tests shows the outcome of one 
 
 import ast
 import xml.etree.ElementTree as ET  # a report that our own process wrote is no hostile input
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,28 +22,28 @@ class Outcome:
     text: str
 
 
-def names(file: Path) -> list[str]:
-    """The names of the test functions in a file, in their order, without running it."""
-    tree = ast.parse(file.read_text())
+def names(files: Sequence[Path]) -> list[str]:
+    """The names of the test functions in files, in their order, without running them."""
+    statements = [one for file in files for one in ast.parse(file.read_text()).body]
     functions = (
-        node for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        node for node in statements if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
     )
     return [node.name for node in functions if node.name.startswith("test_")]
 
 
 def run(
     box: Box,
-    file: Path,
+    files: Sequence[Path],
     folder: Path,
     *,
     env: Mapping[str, str] | None = None,
     timeout: float = 600.0,
 ) -> dict[str, Outcome]:
-    """Run all cases of a file on Windows.
+    """Run all cases of some files on Windows, in one go.
 
     Args:
         box: where to run it.
-        file: the file of cases.
+        files: the files of cases, of one folder.
         folder: an empty folder for temporary files.
         env: variables for the cases.
         timeout: seconds for all cases together.
@@ -55,7 +55,7 @@ def run(
         RuntimeError: Windows' pytest itself failed.
     """
     report = folder / "report.xml"
-    here = box.windows_path(file.parent)
+    here = box.windows_path(files[0].parent)
     options = {
         "--rootdir": here,
         "--confcutdir": here,  # conftest.py files above are Linux's
@@ -73,9 +73,9 @@ def run(
     words += [word for setting in settings for word in ("-o", setting)]
     words += [word for option in options.items() for word in option]
     # As on Linux, helpers are found as ``windows.cases``.
-    variables = {**(env or {}), "PYTHONPATH": box.windows_path(file.parents[2])}
+    variables = {**(env or {}), "PYTHONPATH": box.windows_path(files[0].parents[2])}
     done = box.run(
-        [*words, box.windows_path(file)],
+        [*words, *map(box.windows_path, files)],
         env=variables,
         cwd=folder,
         timeout=timeout,
