@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
 CYCLES = 200
-WARM_UP = 60
+WARM_UP = 40
 #: As many lives at a time: each waits for processes most of the time.
 ABREAST = 4
 MIB = 1 << 20
