@@ -165,16 +165,27 @@ class Bundle:
         self.write(EXIT_RECORD, json.dumps(fields).encode())
 
     def read_exit(self) -> "ExitRecord | None":
-        """How the init ended, or None while nobody has written it down (or not legibly)."""
+        """How the init ended, or None while nobody has written it down (or not as we write it)."""
         import json
 
         try:
             fields = json.loads(self.read(EXIT_RECORD, 4096))
-            return ExitRecord(
-                int(fields["pid"]),
-                int(fields["status"]),
-                int(fields["at"]),
-                deleted=bool(fields["deleted"]),
-            )
-        except (OSError, BundleError, ValueError, KeyError, TypeError):
+            pid, status, at, deleted = (fields[name] for name in ("pid", "status", "at", "deleted"))
+        except (OSError, BundleError, ValueError, RecursionError, KeyError, TypeError):
             return None
+        # A record that is believed may be all that `delete` does: one in doubt is none.
+        for value, bits in ((pid, 32), (status, 32), (at, 63)):
+            if type(value) is not int or not 0 <= value < 1 << bits:
+                return None
+        return ExitRecord(pid, status, at, deleted=deleted) if type(deleted) is bool else None
+
+    def forget_exit(self) -> None:
+        """Remove the record of an earlier container in this folder, if there was one.
+
+        Raises:
+            OSError: It can't be removed.
+        """
+        try:  # noqa: SIM105 - contextlib is too heavy for the start path
+            os.unlink(self.file(EXIT_RECORD))
+        except FileNotFoundError:
+            pass

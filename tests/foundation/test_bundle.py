@@ -115,7 +115,42 @@ def test_an_exit_record_comes_back(bundle: Bundle) -> None:
     assert record.deleted
 
 
-@pytest.mark.parametrize("content", [b"", b"[]", b"{}", b'{"pid": "x"}', b" " * 5000])
+GOOD_RECORD = {"pid": 1, "status": 0, "at": 1, "deleted": True}
+
+
+def record_with(**fields: object) -> bytes:
+    return json.dumps({**GOOD_RECORD, **fields}).encode()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"[]",
+        b"{}",
+        b'{"pid": "x"}',
+        b" " * 5000,
+        b"[" * 4096,
+        record_with(deleted="false"),
+        record_with(deleted=0),
+        record_with(status=float("inf")),
+        record_with(status=-1),
+        record_with(status=1 << 32),
+        record_with(status=True),
+        record_with(pid="1"),
+        record_with(pid=1 << 32),
+        record_with(at=1 << 63),
+        record_with(at=1.5),
+    ],
+)
 def test_an_illegible_exit_record_is_none(bundle: Bundle, content: bytes) -> None:
     bundle.write("exit.json", content)
+    assert bundle.read_exit() is None
+
+
+def test_an_exit_record_can_be_forgotten(bundle: Bundle) -> None:
+    bundle.forget_exit()
+    bundle.write("exit.json", record_with())
+    assert bundle.read_exit() is not None
+    bundle.forget_exit()
     assert bundle.read_exit() is None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from podshim.bundle import Bundle
+from podshim.bundle import Bundle, ExitRecord
 from podshim.engine import CreateRequest
 from podshim.errors import (
     AlreadyExistsError,
@@ -84,6 +84,14 @@ async def test_a_creation_that_fails_leaves_nothing(pod: Pod) -> None:
     assert pod.told() == []
     assert pod.registry._background.watchers == []
     await pod.created()
+
+
+async def test_the_end_of_an_earlier_container_in_the_same_folder_is_forgotten(pod: Pod) -> None:
+    """`delete` would take it for this one's, and leave this one's processes and mounts."""
+    request = pod.request()
+    request.bundle.write_exit(ExitRecord(7, 0, 1, deleted=True))
+    await pod.registry.create(request)
+    assert request.bundle.read_exit() is None
 
 
 @pytest.mark.parametrize("task_id", ["", "x" * 200, "a/b", "..", "-a"])

@@ -178,6 +178,7 @@ class Registry:
 
     async def _create(self, request: CreateRequest) -> Task | None:
         try:
+            request.bundle.forget_exit()  # an earlier container's end would pass for this one's
             container = await self._engine.create(request)
             if self._creations[request.id]:
                 await self._undo(request.id, container)
