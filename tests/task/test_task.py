@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from podshim.engine import Stdio, TypedValue
+from podshim.engine import Exit, Stdio, TypedValue
 from podshim.errors import (
     AlreadyExistsError,
     InvalidArgumentError,
@@ -316,6 +316,43 @@ async def test_a_stopped_task_still_has_its_pid(pod: Pod) -> None:
     await task.init.wait()
     assert await task.pids() == [(1001, "")]
     assert "pids c1" not in pod.engine.calls
+
+
+async def test_a_task_that_is_dying_still_has_its_pid(pod: Pod) -> None:
+    """After a restart containerd asks; an error or an empty list makes it remove the task."""
+    task = await pod.running()
+    gate = pod.engine.hold("init_exited c1")
+    pod.process().finish(0)
+    await gate.reached.wait()
+    assert state(task) is State.RUNNING
+    assert await task.pids() == [(1001, "")]
+    assert "pids c1" not in pod.engine.calls
+    gate.open()
+
+
+async def test_a_task_that_dies_while_its_pids_are_listed_still_has_its_own(pod: Pod) -> None:
+    task = await pod.running()
+    listing = pod.engine.hold("pids c1")
+    pod.engine.fail("pids c1", ShimError("container not running"))
+    pids = asyncio.create_task(task.pids())
+    await listing.reached.wait()
+    pod.process().finish(0)
+    await task.init.wait()
+    listing.open()
+    assert await pids == [(1001, "")]
+
+
+async def test_a_zombie_is_not_in_its_cgroup_but_a_process_all_the_same(pod: Pod) -> None:
+    task = await pod.running()
+    pod.process().ended = Exit(0, 1)  # nobody has been told yet
+    assert await task.pids() == [(1001, "")]
+
+
+async def test_pids_that_can_not_be_listed_are_an_error(pod: Pod) -> None:
+    task = await pod.running()
+    pod.engine.fail("pids c1", ShimError("runc ps: no"))
+    with pytest.raises(ShimError, match="runc ps: no"):
+        await task.pids()
 
 
 async def test_update_and_checkpoint(pod: Pod) -> None:

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 
 from podshim.bundle import ExitRecord
 from podshim.engine import Exit, Stdio
-from podshim.errors import AlreadyExistsError, NotFoundError, UnimplementedError
+from podshim.errors import AlreadyExistsError, NotFoundError, ShimError, UnimplementedError
 from podshim.task.background import attempt
 from podshim.task.lifecycle import INIT, Fact, Lifecycle, Operation, State
 from podshim.task.process import (
@@ -239,14 +239,21 @@ class Task:
     async def pids(self) -> Sequence[tuple[int, str]]:
         """List the host's pids in the container, each with its exec's id, or with an empty text.
 
-        A stopped container has its init's pid: containerd takes a task without pids for one that
-        was never made, and after a restart removes it together with the exit status.
+        A container whose init has ended has the init's pid: containerd takes a task without pids
+        for one that was never made, and after a restart removes it together with the exit status.
         """
-        if self.state is State.STOPPED:
-            return [(self.init.pid, "")]
+        found: Sequence[int] = ()
+        if not self._roster.init_gone:
+            try:
+                found = await self._container.pids()
+            except ShimError:
+                if not self._roster.init_gone:  # else that is why
+                    raise
+        if not found:
+            return [(self.init.pid, "")] if self.init.pid else []
         running = [process for process in self.execs.values() if not process.ended.is_set()]
         names = {process.pid: process.name for process in running}
-        return [(pid, names.get(pid, "")) for pid in await self._container.pids()]
+        return [(pid, names.get(pid, "")) for pid in found]
 
     async def stats(self) -> TypedValue:
         """Measure.
