@@ -182,6 +182,25 @@ async def test_nobody_is_there_at_first(containerd: Containerd, sender: Sender) 
     assert containerd.ids == ["e1", "e2", "e3"]
 
 
+async def test_a_failure_that_nobody_foresaw_does_not_end_the_sending(
+    containerd: Containerd, sender: Sender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publisher_module, "LONGEST_PAUSE_FAILING", 0.01)
+    await containerd.come()
+    forward = sender.publisher._forward
+    lacks = [MemoryError(), RuntimeError("a bug")]
+
+    async def lacking(client: Client, event: Event) -> None:
+        if lacks:
+            raise lacks.pop()
+        await forward(client, event)
+
+    monkeypatch.setattr(sender.publisher, "_forward", lacking)
+    sender.say("e1", "e2")
+    await sender.sent()
+    assert containerd.ids == ["e1", "e2"]
+
+
 async def test_five_thousand_events_across_restarts(containerd: Containerd, sender: Sender) -> None:
     names = [f"e{number}" for number in range(5000)]
     sender.say(*names[:2000])

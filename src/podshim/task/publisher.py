@@ -10,10 +10,10 @@ Failures, and what follows:
 - containerd says that the event itself is wrong (InvalidArgument), or it is too large to send: that
   would be so for ever, and no event behind it would ever go out, so this one is dropped with a
   line in the log.
-- it says anything else, or nothing in time, or the connection is gone: a new connection, the same
-  event, after a pause that doubles from 10 ms. While nobody listens the pause stays short, for a
-  look at a Unix socket costs nothing and containerd comes back at some moment; a containerd that
-  listens and fails is given more time.
+- it says anything else, or nothing in time, or the connection is gone, or we fail in a way that
+  nobody foresaw: a new connection, the same event, after a pause that doubles from 10 ms. While
+  nobody listens the pause stays short, for a look at a Unix socket costs nothing and containerd
+  comes back at some moment; a containerd that listens and fails is given more time.
 """
 
 from __future__ import annotations
@@ -170,6 +170,10 @@ class Publisher:
             _log.info("lost containerd's events service: %s", error)
             self._hang_up()
             return LONGEST_PAUSE_ABSENT
+        except Exception:  # noqa: BLE001 - no memory, a bug: without a sender all would be lost
+            _log.exception("sending %s failed", event.topic)
+            self._hang_up()
+            return LONGEST_PAUSE_FAILING
         self.outbox.remove(event)
         return None
 
