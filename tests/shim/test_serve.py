@@ -17,11 +17,12 @@ import pytest
 
 from podshim.api import task_v2_pb2, task_v2_ttrpc, task_v3_pb2, task_v3_ttrpc
 from podshim.errors import Code, ShimError
+from podshim.shim import server as server_module
 from podshim.shim.hosting import Visitor
 from podshim.shim.rendezvous import knock, peer
 from podshim.shim.server import Inherited, ServeParameters, ShimServer
 from podshim.transport import unix
-from podshim.ttrpc import StatusError
+from podshim.ttrpc import ConnectionLost, StatusError
 from shim.shim_box import HERE, Box, alive, wait_until
 from shim.shim_engines import Good
 
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     import _socket
     from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
+
+    from podshim.engine import Container, CreateRequest
 
 EXAMPLE = HERE.parents[1] / "examples" / "containerd-shim-process-v1.py"
 
@@ -120,6 +123,41 @@ async def test_an_engine_that_cant_close_does_not_keep_it(tmp_path: Path) -> Non
     await running.say_ready()
     running.server.stop()
     await running.end()
+
+
+@pytest.mark.usefixtures("descriptors")
+async def test_an_operation_that_does_not_end_is_undone_before_the_engine_closes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server_module, "TASKS_TIMEOUT", 0.05)
+    seen: list[str] = []
+    creating = asyncio.Event()
+
+    class Hangs(Good):
+        async def create(self, request: CreateRequest) -> Container:
+            creating.set()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                seen.append("undone")
+            raise AssertionError("it waits for ever")
+
+        async def close(self) -> None:
+            seen.append("closed")
+
+    running = Running(tmp_path, Hangs)
+    await running.say_ready()
+    client = await unix.connect(f"unix://{running.path}", timeout=5)
+    request = task_v3_pb2.CreateTaskRequest(id="c1", bundle=str(tmp_path))
+    call = asyncio.create_task(task_v3_ttrpc.TaskStub(client).create(request))
+    await creating.wait()
+    running.server.stop()
+    await running.end()
+    assert seen == ["undone", "closed"]
+    with pytest.raises((StatusError, ConnectionLost)):
+        await call
+    client.close()
+    await client.closed
 
 
 @pytest.mark.usefixtures("descriptors")

@@ -50,6 +50,8 @@ SOCKET_TIMEOUT = 2.0
 CALLS_TIMEOUT = 2.0
 EVENTS_TIMEOUT = 3.0
 TASKS_TIMEOUT = 5.0
+#: What operations that are cut short have on top of it to undo what they had begun.
+TASKS_GRACE = 3.0
 ENGINE_TIMEOUT = 5.0
 CONNECT_TIMEOUT = 5.0
 
@@ -138,7 +140,7 @@ class ShimServer:
             stack.push_async_callback(_leave, self._engine.close, ENGINE_TIMEOUT)
             self._publisher.start()
             stack.push_async_callback(_leave, self._stop_publishing, EVENTS_TIMEOUT + 1)
-            stack.push_async_callback(_leave, self._registry.close, TASKS_TIMEOUT + 1)
+            stack.push_async_callback(_leave, self._close_tasks, TASKS_TIMEOUT + TASKS_GRACE)
             server = _CountingServer(services(self._registry))
             # Whoever connects from now on sees this process as its peer, not the one that bound it.
             self._socket.listen(BACKLOG)
@@ -198,6 +200,9 @@ class ShimServer:
         if self._ready_fd >= 0:
             os.close(self._ready_fd)
             self._ready_fd = -1
+
+    async def _close_tasks(self) -> None:
+        await self._registry.close(TASKS_TIMEOUT)
 
     async def _stop_publishing(self) -> None:
         try:
