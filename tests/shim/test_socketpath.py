@@ -8,7 +8,15 @@ import os
 import pytest
 from hypothesis import given, strategies as st
 
-from podshim.shim.socketpath import DEFAULT_DIR, check_dir, clean, join, socket_name, split
+from podshim.shim.socketpath import (
+    DEFAULT_DIR,
+    SocketDirError,
+    check_dir,
+    clean,
+    join,
+    socket_name,
+    split,
+)
 
 
 @pytest.mark.parametrize(
@@ -131,7 +139,7 @@ def test_socket_dirs(path: str, checked: str) -> None:
     ],
 )
 def test_wrong_socket_dirs(path: str, text: str) -> None:
-    with pytest.raises(ValueError, match=text):
+    with pytest.raises(SocketDirError, match=text):
         check_dir(path)
 
 

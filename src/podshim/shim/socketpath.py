@@ -19,6 +19,10 @@ _DIGITS = 64
 MAX_DIR = 42
 
 
+class SocketDirError(ValueError):
+    """The path can't be that of a socket directory."""
+
+
 def clean(path: bytes) -> bytes:
     """The shortest equal path, by text alone: Go's `path.Clean`."""
     rooted = path.startswith(b"/")
@@ -102,14 +106,14 @@ def check_dir(path: str) -> str:
         The path without trailing slashes and other detours.
 
     Raises:
-        ValueError: It is relative, too long or no path at all.
+        SocketDirError: It is relative, too long or no path at all.
     """
     if not path.startswith("/"):
-        raise ValueError(f'socket_dir must be an absolute path: "{path}"')
+        raise SocketDirError(f'socket_dir must be an absolute path: "{path}"')
     if "\0" in path:
-        raise ValueError("socket_dir must not contain a NUL byte")
+        raise SocketDirError("socket_dir must not contain a NUL byte")
     if len(path.encode("utf-8", "surrogateescape")) > MAX_DIR:
-        raise ValueError(f"socket_dir length must be no longer than {MAX_DIR} characters")
+        raise SocketDirError(f"socket_dir length must be no longer than {MAX_DIR} characters")
     if ".." in path.split("/"):
-        raise ValueError(f'socket_dir must not contain "..": "{path}"')
+        raise SocketDirError(f'socket_dir must not contain "..": "{path}"')
     return clean(path.encode("utf-8", "surrogateescape")).decode("utf-8", "surrogateescape")
