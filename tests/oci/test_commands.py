@@ -198,7 +198,8 @@ def test_a_pid_file_without_a_pid(tmp_path: Path, text: str) -> None:
 
 def test_no_exec_gets_the_pid_file_of_the_init() -> None:
     assert exec_pid_file("e1") == "e1.pid"
-    assert exec_pid_file("init") != "init.pid"
+    assert exec_pid_file("init") == ".init.pid"
+    assert exec_pid_file("shim") == ".shim.pid"
 
 
 @pytest.mark.parametrize(

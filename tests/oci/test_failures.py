@@ -209,6 +209,31 @@ async def test_exec_of_a_missing_program_leaves_the_container(shop: Workshop) ->
     await box.remove()
 
 
+@pytest.mark.parametrize("end", ["exit 1", "sleep 600"])
+async def test_a_failing_exec_leaves_no_process(
+    shop: Workshop, script: Callable[[str], str], monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    """The runtime dies, or is killed for its slowness, when it has already made the process."""
+    monkeypatch.setattr(runtime_module, "LIMITS", {**runtime_module.LIMITS, "exec": 2})
+    binary = script(
+        'case "$*" in *" exec "*) setsid sleep 600 & echo $! > $(pwd)/e.pid; '
+        f'{end};; *) exec {shop.runtime} "$@";; esac\n'
+    )
+    request = shop.request(shop.spec("/bin/sleep", "600"), binary_name=binary)
+    box = await shop.create(request)
+    await box.container.init.start()
+    before = Holdings.now()
+    process = json.dumps(request.bundle.config()["process"]).encode()
+    exec_ = await box.container.exec("e", process, Stdio())
+    with pytest.raises(ShimError, match="OCI runtime exec failed"):
+        await exec_.start()
+    await settled(before)
+    await exec_.delete()
+    await box.container.kill(9, everyone=False)
+    await box.container.init.wait()
+    await box.remove()
+
+
 @pytest.mark.parametrize("spec", [b"{", b"[]", b"\xff", b"1", b"[" * 100000])
 async def test_an_exec_spec_must_be_an_object(shop: Workshop, spec: bytes) -> None:
     box = await shop.box("/bin/sleep", "600")

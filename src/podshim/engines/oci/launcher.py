@@ -12,6 +12,8 @@ import os
 import signal
 from typing import TYPE_CHECKING
 
+from podshim.bundle import SHIM_PID
+from podshim.engines.oci.commandline import INIT_PID_FILE
 from podshim.errors import ShimError
 
 if TYPE_CHECKING:
@@ -41,9 +43,10 @@ def read_pid(path: str) -> int:
 def exec_pid_file(exec_id: str) -> str:
     """The name of an exec's pid file in the bundle.
 
-    `init` would get the init's own file, so it gets a name that no identifier can have.
+    `init` and `shim` would get a file of others, so they get names that no identifier can have.
     """
-    return ".init.pid" if exec_id == "init" else f"{exec_id}.pid"
+    name = f"{exec_id}.pid"
+    return f".{name}" if name in {INIT_PID_FILE, SHIM_PID} else name
 
 
 class Launcher:
@@ -80,12 +83,18 @@ class Launcher:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(pid_file)
         with self._reaper.launch() as launch:
-            await self._runtime.run(
-                command,
-                *arguments,
-                prefix=f"OCI runtime {command} failed",
-                streams=streams.runtime,
-            )
+            try:
+                await self._runtime.run(
+                    command,
+                    *arguments,
+                    prefix=f"OCI runtime {command} failed",
+                    streams=streams.runtime,
+                )
+            except BaseException:
+                # It may have been killed when its work was done: nobody would know the process.
+                with contextlib.suppress(ShimError):
+                    launch.adopt(read_pid(pid_file)).signal(signal.SIGKILL)
+                raise
             kind = "exec" if command == "exec" else "container"
             try:
                 child = launch.adopt(read_pid(pid_file))
