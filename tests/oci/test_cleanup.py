@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -56,6 +57,49 @@ async def test_an_init_that_the_runtime_leaves_is_killed(shop: Workshop) -> None
     assert time.monotonic() - began < 4
     assert (await box.container.init.wait()).status == 137
     await box.remove()
+
+
+async def test_a_runtime_that_can_not_be_killed_does_not_keep_the_rest(
+    shop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that hangs in the kernel: the init and the mounts go all the same, in time."""
+    request = shop.request(
+        shop.spec("/bin/sleep", "600", root="rootfs"),
+        mounts=[Mount("bind", str(shop.rootfs), options=("rbind", "ro"))],
+    )
+    box = await shop.create(request)
+    await box.container.init.start()
+    bundle = request.bundle
+    wrapper = Path(bundle.file("hanging"))
+    wrapper.write_text("#!/bin/sh\nexec sleep 600\n")
+    wrapper.chmod(0o755)
+    Path(bundle.file("runtime")).write_text(str(wrapper))
+    spared: list[int] = []
+    monkeypatch.setattr(os, "killpg", lambda pid, _: spared.append(pid))
+    began = time.monotonic()
+    cleanup.clean_up(NAMESPACE, request.id, bundle)
+    assert time.monotonic() - began < 4
+    assert mounted(bundle.rootfs) == []
+    assert (await box.container.init.wait()).status == 137
+    os.kill(spared[0], signal.SIGKILL)
+    await box.remove()
+    await until(lambda: children() == [])
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("/pods/c1", True),
+        ("pods/c1", True),
+        ("/pods", True),  # in a cgroup below
+        ("a.slice:cri:c1", False),
+        ("", False),
+        ("/", False),  # everything is below the root
+    ],
+)
+def test_whose_cgroup_it_is(path: str, expected: bool) -> None:
+    membership = "4:memory:/pods/c1\n1:name=systemd:/pods/c1/sub\n0::/\n"
+    assert cleanup.is_in_cgroup(membership, path, "other") is expected
 
 
 def test_a_stranger_with_the_old_pid_lives(private_world: None, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ import logging
 import os
 import signal
 import subprocess
-from typing import TYPE_CHECKING, Final
+from typing import IO, TYPE_CHECKING, Final, cast
 
 from podshim.bundle import BundleError
 from podshim.engines.oci import mounts, options as runtime_options
@@ -37,6 +37,8 @@ log = logging.getLogger(__name__)
 
 #: Seconds for the runtime; containerd kills the whole command after five.
 DELETE_LIMIT: Final = 2.5
+#: Seconds that it may take to vanish when it has been killed.
+KILL_GRACE: Final = 0.3
 #: How often a busy mount is tried, every 50 ms, before it is detached lazily.
 BUSY_ATTEMPTS: Final = 10
 
@@ -80,16 +82,25 @@ def _run(argv: Sequence[str], bundle: Bundle) -> None:
     except OSError as error:
         log.warning("failed to run %s: %s", argv[0], error.strerror)
         return
-    with process:
+    with contextlib.closing(cast("IO[bytes]", process.stderr)):
         try:
             _, stderr = process.communicate(timeout=DELETE_LIMIT)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             log.warning("%s delete did not end within %g s", argv[0], DELETE_LIMIT)
+            _forget(process)
             return
     if process.returncode != 0:
         text = stderr.decode(errors="replace").strip()
         log.warning("%s delete: exit status %d: %s", argv[0], process.returncode, text)
+
+
+def _forget(process: subprocess.Popen[bytes]) -> None:
+    """Reap a killed process, unless it is stuck in the kernel: the rest can't wait for that."""
+    try:
+        process.wait(KILL_GRACE)
+    except subprocess.TimeoutExpired:
+        process.returncode = -signal.SIGKILL  # its destructor shall not wait, either
 
 
 def is_in_cgroup(membership: str, cgroups_path: str, container_id: str) -> bool:
@@ -106,7 +117,7 @@ def is_in_cgroup(membership: str, cgroups_path: str, container_id: str) -> bool:
         prefix, _, name = systemd.partition(":")
         wanted = f"/{prefix}-{name}.scope" if prefix else f"/{name}.scope"
     else:
-        wanted = "/" + (cgroups_path or container_id).strip("/")
+        wanted = "/" + (cgroups_path.strip("/") or container_id)
     for line in membership.splitlines():
         path = line.split(":", 2)[-1]
         if path.endswith(wanted) or f"{wanted}/" in path:
