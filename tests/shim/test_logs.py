@@ -78,6 +78,37 @@ def test_levels_and_errors() -> None:
     assert "\n" not in line
 
 
+def test_a_long_traceback_does_not_push_out_what_went_wrong(
+    handler: FifoHandler, tmp_path: Path
+) -> None:
+    def deep(depth: int) -> None:
+        if depth:
+            deep(depth - 1)
+        else:
+            raise ValueError("no " * 5000)
+
+    entry = record("it failed")
+    try:
+        try:
+            deep(40)
+        except ValueError:
+            raise KeyError("who") from ValueError("because")
+    except KeyError:
+        entry.exc_info = sys.exc_info()
+    reader = Reader(str(tmp_path / "log"))
+    handler.emit(entry)
+    (line,) = reader.lines()
+    reader.close()
+    assert len(line) < MAX_LINE
+    assert " error=\"KeyError: 'who'\" stack=" in line
+    assert line.endswith("KeyError: 'who'\"")
+    try:
+        deep(1)
+    except ValueError:
+        entry.exc_info = sys.exc_info()
+    assert len(LogfmtFormatter().format(entry)) < MAX_LINE
+
+
 @given(st.text())
 def test_a_value_never_breaks_its_line(value: str) -> None:
     quoted = quote(value)

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
 MAX_LINE = select.PIPE_BUF
+#: How much of an exception's text, and of its traceback, fits in a line with all that is escaped.
+MAX_ERROR = 1000
+MAX_STACK = 2400
 _BARE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._/@^+")
 _STANDARD = frozenset(logging.LogRecord("", 0, "", 0, "", None, None).__dict__) | {
     "message",
@@ -47,8 +50,11 @@ class LogfmtFormatter(logging.Formatter):
         for key, value in record.__dict__.items():
             if key not in _STANDARD:
                 fields[key] = str(value)
-        if record.exc_info:
-            fields["error"] = self.formatException(record.exc_info)
+        if record.exc_info and record.exc_info[1] is not None:
+            error = record.exc_info[1]
+            fields["error"] = f"{type(error).__name__}: {error}"[:MAX_ERROR]
+            # What is told last, where it was raised, is worth more than how it came to that.
+            fields["stack"] = self.formatException(record.exc_info)[-MAX_STACK:]
         return " ".join(f"{key}={quote(value)}" for key, value in fields.items())
 
 
