@@ -112,6 +112,8 @@ async def test_a_bundle_must_be_a_folder(pod: Pod, tmp_path: Path) -> None:
         await pod.registry.create(CreateRequest("c1", Bundle(str(file))))
     with pytest.raises(NotFoundError):
         await pod.registry.create(CreateRequest("c1", Bundle(str(file / "below"))))
+    with pytest.raises(InvalidArgumentError, match="File name too long"):
+        await pod.registry.create(CreateRequest("c1", Bundle("/" + "x" * 5000)))
     assert pod.engine.calls == []
 
 

@@ -131,6 +131,19 @@ async def test_what_create_passes_on(pod: Pod, task: task_v3_ttrpc.TaskStub) -> 
     assert b"overlay" in event.message.value
 
 
+@pytest.mark.parametrize("field", ["checkpoint", "parent_checkpoint"])
+@pytest.mark.parametrize("path", ["images", "/images\0"])
+async def test_a_checkpoint_that_can_not_be(
+    pod: Pod, task: task_v3_ttrpc.TaskStub, field: str, path: str
+) -> None:
+    request = pb.CreateTaskRequest(id="c1", bundle=bundle_of(pod))
+    setattr(request, field, path)
+    got, message = await status_of(task.create(request))
+    assert got is Code.INVALID_ARGUMENT
+    assert message.endswith("must be an absolute path: invalid argument")
+    assert pod.engine.calls == []
+
+
 @pytest.mark.parametrize(
     ("task_id", "bundle", "code", "text"),
     [

@@ -239,5 +239,9 @@ def _check_folder(path: str) -> None:
         status = os.stat(path)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise NotFoundError(f"stat {path}: {error.strerror}") from error
+    except PermissionError:
+        raise
+    except OSError as error:  # too long, or links that lead to themselves
+        raise InvalidArgumentError(f"stat {path}: {error.strerror}") from error
     if not stat.S_ISDIR(status.st_mode):
         raise InvalidArgumentError(f"bundle {path} is not a directory")

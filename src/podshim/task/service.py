@@ -100,6 +100,8 @@ class TaskService(task_v3_ttrpc.TaskService):
     ) -> pb.CreateTaskResponse:
         """Make a container whose init waits to be started."""
         check_path("bundle", request.bundle)
+        for path in filter(None, (request.checkpoint, request.parent_checkpoint)):
+            check_path("checkpoint", path)
         task = await self._registry.create(
             CreateRequest(
                 id=request.id,
