@@ -28,7 +28,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(mark, append=False)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def rootfs(private_world: None, lacking: Callable[[str], NoReturn]) -> Iterator[Path]:
     """A root file system of busybox, for everybody to enter and nobody to change."""
     if not BUSYBOX.exists():
@@ -39,7 +39,7 @@ def rootfs(private_world: None, lacking: Callable[[str], NoReturn]) -> Iterator[
     shutil.rmtree(folder)
 
 
-@pytest.fixture(scope="session", params=RUNTIMES)
+@pytest.fixture(scope="package", params=RUNTIMES)
 def runtime(request: pytest.FixtureRequest, lacking: Callable[[str], NoReturn]) -> str:
     """Each OCI runtime in turn."""
     name: str = request.param
@@ -48,7 +48,7 @@ def runtime(request: pytest.FixtureRequest, lacking: Callable[[str], NoReturn]) 
     return name
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
+@pytest_asyncio.fixture(scope="package", loop_scope="session")
 async def house(runtime: str, rootfs: Path) -> AsyncIterator[House]:
     """The server that tests share."""
     async with House.open(runtime, rootfs) as house:

@@ -1,0 +1,1 @@
+"""End-to-end tests of the shim without containerd; a package, so that its servers end with it."""
