@@ -209,15 +209,14 @@ async def test_exec_of_a_missing_program_leaves_the_container(shop: Workshop) ->
     await box.remove()
 
 
-@pytest.mark.parametrize("end", ["exit 1", "sleep 600"])
+@pytest.mark.parametrize("end", ["echo $! > $(pwd)/e.pid; exit 1", "sleep 600"])
 async def test_a_failing_exec_leaves_no_process(
     shop: Workshop, script: Callable[[str], str], monkeypatch: pytest.MonkeyPatch, end: str
 ) -> None:
     """The runtime dies, or is killed for its slowness, when it has already made the process."""
     monkeypatch.setattr(runtime_module, "LIMITS", {**runtime_module.LIMITS, "exec": 2})
     binary = script(
-        'case "$*" in *" exec "*) setsid sleep 600 & echo $! > $(pwd)/e.pid; '
-        f'{end};; *) exec {shop.runtime} "$@";; esac\n'
+        f'case "$*" in *" exec "*) setsid sleep 600 & {end};; *) exec {shop.runtime} "$@";; esac\n'
     )
     request = shop.request(shop.spec("/bin/sleep", "600"), binary_name=binary)
     box = await shop.create(request)

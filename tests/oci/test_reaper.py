@@ -76,7 +76,7 @@ async def test_a_killed_child_is_128_more(reaper: Reaper) -> None:
     assert child.signal(signal.SIGTERM)
     assert (await child.wait()).status == 128 + 15
     assert not child.signal(signal.SIGTERM)
-    child.kill_group()
+    child.kill_all()
 
 
 async def test_a_waiter_that_gives_up_hurts_nobody(reaper: Reaper) -> None:

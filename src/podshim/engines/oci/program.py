@@ -2,8 +2,8 @@
 
 Theory of operation. Output goes into memory files (`memfd`) of a fixed size: nobody has to read
 while the program runs, a flood can't hurt, and a grandchild that inherits a descriptor holds
-nothing up. Their shared file position tells how much was written. The program leads a process
-group of its own, all of which is killed when its time is over.
+nothing up. Their shared file position tells how much was written. When its time is over, the
+program is killed with all that it has started.
 """
 
 from __future__ import annotations
@@ -128,14 +128,14 @@ async def run_program(
                 f"it did not end within {limit:g} s and was killed"
             ) from None
         except asyncio.CancelledError:
-            child.kill_group()
+            child.kill_all()
             raise
         return Finished(exit_, _written(out), _written(err))
 
 
 async def _kill(child: Child) -> None:
-    """Kill a program's process group and see its leader gone, if that can be."""
-    child.kill_group()
+    """Kill a program and what it started, and see it gone, if that can be."""
+    child.kill_all()
     try:
         await asyncio.wait_for(child.wait(), KILL_GRACE)
     except TimeoutError:

@@ -25,7 +25,7 @@ import signal
 import subprocess
 import time
 import warnings
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from podshim.engine import Exit
@@ -69,10 +69,20 @@ class Child:
         os.kill(self.pid, number)
         return True
 
-    def kill_group(self) -> None:
-        """Kill the process group that `Reaper.spawn` made for it, if its leader is unreaped."""
-        if not self._exit.done():
-            os.killpg(self.pid, signal.SIGKILL)
+    def kill_all(self) -> None:
+        """Kill it with all its descendants, and the process group that `Reaper.spawn` made for it.
+
+        A runtime gives the container's process a session of its own, where a kill of the group
+        alone would leave it behind. Nothing happens if this process has been reaped.
+        """
+        if self._exit.done():
+            return
+        os.killpg(self.pid, signal.SIGSTOP)  # while it stands still it neither forks nor reaps
+        below = _descendants(self.pid)
+        os.killpg(self.pid, signal.SIGKILL)
+        for pid in below:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
     def ended(self, exit_: Exit) -> None:
         """Announce the end (the reaper's to call)."""
@@ -82,6 +92,17 @@ class Child:
     def forget(self) -> None:
         """Give up on it: whoever waits is cancelled (the reaper's to call when it closes)."""
         self._exit.cancel()
+
+
+def _descendants(pid: int) -> list[int]:
+    """The living processes below one, nearest first; none where the kernel can't tell."""
+    found = [pid]
+    for parent in found:
+        with suppress(OSError):
+            for thread in os.listdir(f"/proc/{parent}/task"):
+                with open(f"/proc/{parent}/task/{thread}/children", "rb") as file:
+                    found.extend(int(word) for word in file.read().split())
+    return found[1:]
 
 
 class Launch:
