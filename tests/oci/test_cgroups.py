@@ -408,3 +408,32 @@ async def test_real_v2_controllers(v2_top: Path, lacking: Lacking) -> None:
         group.rmdir()
         for name in set(available) - set(enabled):
             control.write_text(f"-{name}")
+
+
+@pytest.mark.parametrize(
+    ("membership", "mounts", "module"),
+    [("0::/x\n", UNIFIED, "metrics_v2"), (V1_PATHS, HYBRID, "metrics_v1")],
+)
+def test_what_measures_is_there_before_it_is_asked_for(
+    tmp_path: Path, membership: str, mounts: str, module: str
+) -> None:
+    """A shim outlives upgrades: what it imports late may be of another version."""
+    for folder, name, text in (
+        ("7", "cgroup", membership),
+        ("7", "stat", "7 (x) S 1 1 1 0 -1 0 0"),
+        ("self", "mountinfo", mounts),
+    ):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        (tmp_path / folder / name).write_text(text)
+    program = (
+        "import sys; from podshim.engines.oci.cgroups import Host, find;"
+        "find(7, Host(sys.argv[1]));"
+        "print(*(name for name in sys.modules if 'metrics_v' in name))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path)],
+        stdout=subprocess.PIPE,
+        timeout=60,
+        check=True,
+    )
+    assert done.stdout.decode() == f"podshim.engines.oci.{module}\n"

@@ -15,6 +15,7 @@ import logging
 import os
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from podshim.engine import TypedValue
@@ -226,7 +227,11 @@ def find(pid: int, host: Host) -> Cgroup:
     location = locate(membership, mountinfo, top=host.cgroup)
     if location is None:
         raise NotFoundError(_GONE)
-    if location.mode is Mode.UNIFIED:
+    # What measures it is imported now, in this thread: when somebody asks for the first time, weeks
+    # later, the package on disk may be another version than the one that runs.
+    unified = location.mode is Mode.UNIFIED
+    import_module(f"podshim.engines.oci.{'metrics_v2' if unified else 'metrics_v1'}")
+    if unified:
         return UnifiedCgroup(location.folders[""], host)
     return LegacyCgroup(location.folders, host)
 
