@@ -74,7 +74,8 @@ async def test_wait_before_start_and_after_the_end_give_the_same(shop: Workshop)
 @pytest.fixture
 def nohup() -> Iterator[None]:
     """As in a server, which ignores SIGHUP, of a containerd that was started with `nohup ... &`."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGHUP, signal.SIGQUIT)}
+    numbers = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGUSR2)
+    before = {number: signal.getsignal(number) for number in numbers}
     for number in before:
         signal.signal(number, signal.SIG_IGN)
     yield

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import random
 import signal
@@ -206,7 +207,8 @@ asyncio.run(main())
         pid = int(shim.stdout.readline())
         assert Path(f"/proc/{pid}").exists()
         shim.kill()
-    deadline = time.monotonic() + 10
-    while Path(f"/proc/{pid}").exists() and " Z " not in Path(f"/proc/{pid}/stat").read_text():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
+    deadline = time.monotonic() + 60
+    with contextlib.suppress(FileNotFoundError):  # reaped, then
+        while " Z " not in Path(f"/proc/{pid}/stat").read_text():
+            assert time.monotonic() < deadline
+            time.sleep(0.005)

@@ -295,3 +295,21 @@ async def test_it_describes_itself(pod: Pod) -> None:
     ]
     gate.open()
     await updating
+
+
+async def test_a_kill_is_answered_before_the_deletion_that_it_leads_to(pod: Pod) -> None:
+    """The daemon closes its connection after a deletion: what is open then has failed for it."""
+    task = await pod.running()
+    gate = pod.engine.hold("kill c1 9 all")
+    kill = asyncio.create_task(task.kill("", 9, everyone=True))
+    await gate.reached.wait()
+    pod.process().finish(137)
+    await task.init.wait()
+    deletion = asyncio.create_task(task.delete())
+    await until(lambda: task.deleting)
+    await quiesce()
+    assert not deletion.done()
+    assert "delete c1" not in pod.engine.calls
+    gate.open()
+    await kill
+    assert (await deletion).exit == task.init.exit

@@ -59,6 +59,32 @@ def check_signal(number: int) -> None:
         raise InvalidArgumentError(f"unknown signal {number}")
 
 
+class InFlight:
+    """Counts what is under way, for somebody who must wait until nothing is. A context manager."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._none = asyncio.Event()
+        self._none.set()
+
+    def __enter__(self) -> None:
+        self._count += 1
+        self._none.clear()
+
+    def __exit__(self, *_: object) -> None:
+        self._count -= 1
+        if not self._count:
+            self._none.set()
+
+    async def over(self, limit: float) -> None:
+        """Wait until nothing is under way, but no longer than `limit` s."""
+        try:
+            async with asyncio.timeout(limit):
+                await self._none.wait()
+        except TimeoutError:
+            _log.warning("went on without waiting for what was under way")
+
+
 class Process:
     """What an init and an exec have in common.
 

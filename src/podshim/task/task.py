@@ -34,6 +34,7 @@ from podshim.task.process import (
     SIGKILL,
     Deleted,
     Exec,
+    InFlight,
     Process,
     Roster,
     check_signal,
@@ -95,6 +96,8 @@ class Task:
         self._forget = forget
         self._lock = asyncio.Lock()
         self._roster = Roster(request.id)
+        #: containerd closes its connection when the deletion is done: kills are answered before.
+        self._kills = InFlight()
         #: Clear while a start of the init is under way.
         self._settled = asyncio.Event()
         self._settled.set()
@@ -234,7 +237,8 @@ class Task:
         self.init.lifecycle.check(Operation.KILL)
         if not self.init.pid:
             raise NotFoundError("no such container")
-        await self._container.kill(number, everyone=everyone)
+        with self._kills:
+            await self._container.kill(number, everyone=everyone)
 
     async def pids(self) -> Sequence[tuple[int, str]]:
         """List the host's pids in the container, each with its exec's id, or with an empty text.
@@ -421,6 +425,7 @@ class Task:
                     await end_unstarted(self._container, self.id)
                     if not await self._ended_in_time():
                         _log.warning("the init of %s outlived its kill", self.id)
+                await self._kills.over(END_TIMEOUT)
                 await self._remove(answer)
             finally:
                 self.deleting = False

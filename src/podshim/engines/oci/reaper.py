@@ -223,7 +223,7 @@ class Reaper:
                 cwd=cwd,
                 env=dict(env),
                 process_group=0,
-                preexec_fn=syscalls.die_with_parent(signal.SIGKILL),  # noqa: PLW1509 - takes no lock
+                preexec_fn=syscalls.before_exec(signal.SIGKILL),  # noqa: PLW1509 - takes no lock
             )
         self._popens[popen.pid] = popen
         return self.own(popen.pid)

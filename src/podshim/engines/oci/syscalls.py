@@ -11,6 +11,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import os
+import signal
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -167,26 +168,34 @@ def set_child_subreaper(enabled: bool) -> bool:
     return bool(before.value)
 
 
-def die_with_parent(signal: int) -> Callable[[], None]:
-    """Prepare what a child has to call between fork and exec to die when its parent dies.
+def before_exec(death_signal: int) -> Callable[[], None]:
+    """Prepare what a child has to call between fork and exec.
+
+    It makes the child die when its parent dies, and ignore no signal: what this process ignores, or
+    was told to ignore when it was started (`nohup`, a shell's `&`), would reach the container, where
+    a shell could not even trap it.
 
     Everything is looked up before the fork, and the call keeps the interpreter's lock
     (`PyDLL`): in the child of a process with threads there is nobody to give it back.
 
     Args:
-        signal: What the kernel sends to the child at the end of the *thread* that forked it.
+        death_signal: What the kernel sends to the child at the end of the *thread* that forked it.
 
     Returns:
         The function; it raises ChildProcessError in a child whose parent is gone already.
     """
     prctl = ctypes.PyDLL(None).prctl
     zero = ctypes.c_ulong(0)
-    number = ctypes.c_ulong(signal)
+    number = ctypes.c_ulong(death_signal)
     parent = os.getpid()
     getppid = os.getppid
+    ignored = [one for one in signal.valid_signals() if signal.getsignal(one) is signal.SIG_IGN]
+    set_handler, default = signal.signal, signal.SIG_DFL
 
     def arm() -> None:
         prctl(PR_SET_PDEATHSIG, number, zero, zero, zero)
+        for one in ignored:
+            set_handler(one, default)
         if getppid() != parent:
             raise ChildProcessError
 
