@@ -171,9 +171,9 @@ def set_child_subreaper(enabled: bool) -> bool:
 def before_exec(death_signal: int) -> Callable[[], None]:
     """Prepare what a child has to call between fork and exec.
 
-    It makes the child die when its parent dies, and ignore no signal: what this process ignores, or
-    was told to ignore when it was started (`nohup`, a shell's `&`), would reach the container, where
-    a shell could not even trap it.
+    It makes the child die when its parent dies, and ignore no signal: what this process ignores,
+    or was told to ignore when it was started (`nohup`, a shell's `&`), would reach the container,
+    where a shell could not even trap it.
 
     Everything is looked up before the fork, and the call keeps the interpreter's lock
     (`PyDLL`): in the child of a process with threads there is nobody to give it back.
