@@ -144,6 +144,18 @@ def test_only_what_a_command_wrote_counts(tmp_path: Path) -> None:
     assert runtimelog.read_since(str(path), 10_000) == b"new\n"
 
 
+def test_a_log_that_has_grown_long_is_emptied(tmp_path: Path) -> None:
+    path = tmp_path / "log.json"
+    runtimelog.trim(str(path))
+    assert not path.exists()
+    path.write_bytes(b"x" * runtimelog.MAX_LOG)
+    runtimelog.trim(str(path))
+    assert path.stat().st_size == runtimelog.MAX_LOG
+    path.write_bytes(b"x" * (runtimelog.MAX_LOG + 1))
+    runtimelog.trim(str(path))
+    assert path.read_bytes() == b""
+
+
 @pytest.mark.parametrize(
     ("text", "kind", "message"),
     [

@@ -13,7 +13,7 @@ import pytest
 
 from oci.oci_support import NAMESPACE, Holdings, Workshop, children, settled
 from podshim.engine import Mount, Stdio, TypedValue
-from podshim.engines.oci import runtime as runtime_module
+from podshim.engines.oci import runtime as runtime_module, runtimelog
 from podshim.errors import (
     DeadlineExceededError,
     FailedPreconditionError,
@@ -172,6 +172,25 @@ async def test_an_old_error_is_not_told_again(shop: Workshop, script: Callable[[
         await shop.create(request)
     assert "old trouble" not in str(caught.value)
     assert "did not terminate successfully: exit status 1" in str(caught.value)
+
+
+async def test_a_log_grown_long_is_emptied_and_still_tells_the_cause(shop: Workshop) -> None:
+    """A probe whose program is missing adds to it every few seconds, for months."""
+    box = await shop.box("/bin/sleep", "600")
+    await box.container.init.start()
+    log = Path(box.request.bundle.file("log.json"))
+    log.write_bytes(b"x" * (runtimelog.MAX_LOG + 1))
+    process = box.request.bundle.config()["process"]
+    assert isinstance(process, dict)
+    process["args"] = ["/no/such"]
+    exec_ = await box.container.exec("e", json.dumps(process).encode(), Stdio())
+    with pytest.raises(ShimError, match=r"OCI runtime exec failed: .*(/no/such|no such file)"):
+        await exec_.start()
+    await exec_.delete()
+    assert log.stat().st_size < runtimelog.MAX_READ
+    await box.container.kill(9, everyone=False)
+    await box.container.init.wait()
+    await box.remove()
 
 
 async def test_an_id_that_is_taken_stays_with_its_owner(shop: Workshop) -> None:

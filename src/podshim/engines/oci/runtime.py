@@ -11,6 +11,7 @@ in the runtime's own words, from its log (see `runtimelog`).
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -20,7 +21,7 @@ from podshim.engines.oci.program import Finished, ProgramStreams, run_program
 from podshim.errors import DeadlineExceededError, ShimError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from podshim.engines.oci.options import RuntimeOptions
     from podshim.engines.oci.reaper import Reaper
@@ -75,6 +76,8 @@ class Runtime:
     bundle: str
     container_id: str
     limits: Mapping[str, float] = field(default_factory=lambda: LIMITS)
+    #: How many commands run now, and may write to the log.
+    _running: int = field(default=0, init=False)
 
     @property
     def binary(self) -> str:
@@ -118,30 +121,41 @@ class Runtime:
             DeadlineExceededError: It was killed because its time was over.
         """
         lead = f"{prefix}: " if prefix else ""
-        start = runtimelog.position(self.log)
+        with self._logged() as start:
+            try:
+                binary = find_binary(self.binary)
+                finished = await run_program(
+                    self.reaper,
+                    [*self._frame(binary), command, *arguments],
+                    limit=self.limits[command],
+                    cwd=self.bundle,
+                    env=runtime_environment(),
+                    stdin=stdin,
+                    streams=streams,
+                )
+            except DeadlineExceededError as error:
+                name = os.path.basename(self.binary)
+                raise DeadlineExceededError(f"{lead}{name} {command}: {error.detail}") from error
+            except ShimError as error:
+                raise ShimError(f"{lead}{error.detail}") from error
+            except OSError as error:
+                action = "chdir" if error.filename == self.bundle else "fork/exec"
+                reason = (error.strerror or str(error)).lower()
+                raise ShimError(f"{lead}{action} {error.filename}: {reason}") from error
+            if finished.exit.status != 0:
+                raise self._failure(finished, prefix, start)
+            return finished.stdout
+
+    @contextmanager
+    def _logged(self) -> Iterator[int]:
+        """While a command runs: where in the log its own entries begin."""
+        if not self._running:
+            runtimelog.trim(self.log)
+        self._running += 1
         try:
-            binary = find_binary(self.binary)
-            finished = await run_program(
-                self.reaper,
-                [*self._frame(binary), command, *arguments],
-                limit=self.limits[command],
-                cwd=self.bundle,
-                env=runtime_environment(),
-                stdin=stdin,
-                streams=streams,
-            )
-        except DeadlineExceededError as error:
-            name = os.path.basename(self.binary)
-            raise DeadlineExceededError(f"{lead}{name} {command}: {error.detail}") from error
-        except ShimError as error:
-            raise ShimError(f"{lead}{error.detail}") from error
-        except OSError as error:
-            action = "chdir" if error.filename == self.bundle else "fork/exec"
-            reason = (error.strerror or str(error)).lower()
-            raise ShimError(f"{lead}{action} {error.filename}: {reason}") from error
-        if finished.exit.status != 0:
-            raise self._failure(finished, prefix, start)
-        return finished.stdout
+            yield runtimelog.position(self.log)
+        finally:
+            self._running -= 1
 
     def _frame(self, binary: str) -> list[str]:
         systemd = self.options.systemd_cgroup

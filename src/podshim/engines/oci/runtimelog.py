@@ -3,7 +3,8 @@
 Theory of operation: with `--log FILE --log-format json` a runtime appends one JSON object per
 line. The last entry of level `error` names the cause best. A container's commands share the file,
 so `position` is taken before a command and only what was written after it counts: an error of an
-earlier command is never reported again.
+earlier command is never reported again. Nothing else ever shortens the file, and a probe that fails
+every few seconds lengthens it for as long as its pod lives: `trim` empties it when it has grown.
 """
 
 from __future__ import annotations
@@ -13,6 +14,18 @@ import os
 
 #: The most that is read of one command's entries; the cause stands at their end.
 MAX_READ = 1 << 20
+
+#: A log that is longer is emptied before the next command; it lies on a tmpfs.
+MAX_LOG = 4 << 20
+
+
+def trim(path: str) -> None:
+    """Empty a log that has grown long; call it while no command writes to it."""
+    try:
+        if os.stat(path).st_size > MAX_LOG:
+            os.truncate(path, 0)
+    except OSError:  # there is none
+        return
 
 
 def position(path: str) -> int:
