@@ -71,6 +71,11 @@ async def test_wait_before_start_and_after_the_end_give_the_same(shop: Workshop)
     await box.remove()
 
 
+#: Signals 32 and 33, in whose place posix_spawn(3) puts "ignore": no program can set or send them
+#: by the C library, which uses them between threads.
+C_LIBRARYS_OWN = 0x1_8000_0000
+
+
 @pytest.fixture
 def nohup() -> Iterator[None]:
     """As in a server, which ignores SIGHUP, of a containerd that was started with `nohup ... &`."""
@@ -89,5 +94,7 @@ async def test_a_container_ignores_no_signal(nohup: None, shop: Workshop) -> Non
     assert box.fifos is not None
     assert box.fifos.stdout is not None
     assert (await box.run()).status == 0
-    assert b"SigIgn:\t0000000000000000\n" in await box.fifos.stdout.read_all()
+    status = (await box.fifos.stdout.read_all()).decode()
+    ignored = int(status.partition("SigIgn:\t")[2].split()[0], 16)
+    assert ignored & ~C_LIBRARYS_OWN == 0
     await box.remove()
