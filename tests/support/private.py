@@ -65,6 +65,8 @@ def enter() -> str:
     if tests:
         _guard(tests, before)
     libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    # A shell's `&` has its commands ignore it, and so would all programs that the tests interrupt.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     return ""
 
 
