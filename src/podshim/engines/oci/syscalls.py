@@ -147,19 +147,6 @@ def mount_setattr(tree: int, *, set_: int, userns: int = -1, recursive: bool = F
     _check(result)
 
 
-def inotify_init() -> int:
-    """Open an inotify instance, non-blocking and closed on exec."""
-    return _check(_libc().inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC))
-
-
-def inotify_add_watch(instance: int, path: str, mask: int) -> int:
-    """Watch a file for the events in `mask`."""
-    result = _libc().inotify_add_watch(
-        ctypes.c_int(instance), ctypes.c_char_p(_encoded(path)), ctypes.c_uint32(mask)
-    )
-    return _check(result, path)
-
-
 def set_child_subreaper(enabled: bool) -> bool:
     """Make orphaned descendants children of this process, or not; returns how it was before."""
     before = ctypes.c_int()
