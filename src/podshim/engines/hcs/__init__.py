@@ -1,0 +1,1 @@
+"""The engine of Windows: the Host Compute Service, and job objects for HostProcess containers."""
