@@ -1,9 +1,10 @@
 """Byte streams as their users see them, whatever carries the bytes; pure and light.
 
-Theory of operation. A stream owns one end of something that bytes flow through. One task at a time
-may read it and one at a time may write it, the two at once; `close` may come at any time, also while
-either is under way, which then fails. Cancelling a read or a write gives it up: what a cancelled
-write has sent by then is told by `written`, and a cancelled read loses nothing.
+Theory of operation. A stream owns one end of something that bytes flow through. One task at a
+time may read it and one at a time may write it, the two at once; `close` may come at any time, also
+while either is under way, which then fails. A read may be cancelled, and nothing is lost: the next
+one takes what comes. Cancelling a write gives up the stream's writing, because nobody can tell
+which bytes have gone: close it then.
 """
 
 from __future__ import annotations
