@@ -27,10 +27,10 @@ from podshim.engine import Environment
 from podshim.shim.idle import PATIENCE, IdlePolicy
 from podshim.shim.rendezvous import BACKLOG, Rendezvous, RendezvousError
 from podshim.shim.spawn import READY
-from podshim.shim.stacks import describe_tasks
 from podshim.task.publisher import Publisher
 from podshim.task.registry import Registry
 from podshim.task.service import services
+from podshim.task.stacks import describe_tasks
 from podshim.transport import unix
 from podshim.transport.address import AddressError, parse_endpoint
 

@@ -119,10 +119,18 @@ class Announcer:
         )
         self._post(track, Step.EXIT, "/tasks/exit", message)
 
-    def deleted(self, track: TaskTrack[Event], task: str, pid: int, end: Exit | None) -> None:
-        """Announce that a container is gone."""
+    def deleted(
+        self,
+        track: TaskTrack[Event] | ExecTrack[Event],
+        task: str,
+        pid: int,
+        end: Exit | None,
+        exec_id: str = "",
+    ) -> None:
+        """Announce that a container is gone, or in contracts that tell it, an exec."""
         message = events_pb2.TaskDelete(
             container_id=task,
+            id=exec_id,
             pid=pid,
             exit_status=end.status if end else 0,
             exited_at=timestamp(end.at if end else None),

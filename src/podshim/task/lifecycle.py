@@ -73,7 +73,11 @@ class InvalidTransitionError(ShimError):
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why an operation is refused: the text without the class, and the class."""
+    """Why an operation is refused: the text without the class, and the class.
+
+    Where a contract names the process in its texts, the text has a `{name}` for each of the names
+    that its life cycle was given.
+    """
 
     text: str
     error: type[ShimError] = ShimError
@@ -104,14 +108,21 @@ class Lifecycle:
     Args:
         rules: The table.
         state: Where it begins.
+        names: What the table's texts call the process.
     """
 
-    __slots__ = ("_rules", "state")
+    __slots__ = ("_names", "_rules", "state")
 
-    def __init__(self, rules: Rules, state: State = State.CREATED) -> None:
+    def __init__(
+        self,
+        rules: Rules,
+        state: State = State.CREATED,
+        names: Mapping[str, str] | None = None,
+    ) -> None:
         if state not in rules.first:
             raise InvalidTransitionError(f"{rules.name} can't begin as {state.value!r}")
         self._rules = rules
+        self._names = names
         self.state = state
 
     def __repr__(self) -> str:
@@ -129,7 +140,8 @@ class Lifecycle:
         """
         refusal = self._rules.refusals[seen_as or self.state].get(operation)
         if refusal is not None:
-            raise refusal.error(refusal.text)
+            text = refusal.text.format_map(self._names) if self._names else refusal.text
+            raise refusal.error(text)
 
     def move(self, fact: Fact) -> None:
         """Take note of a fact.

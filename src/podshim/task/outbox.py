@@ -13,6 +13,10 @@ START may be left out: a task may exit or be deleted without it. That is why som
 to start a process says so first, `promise_start`, and takes it back when it fails,
 `withdraw_start`: while a start is promised, an exit waits for it.
 
+`Outbox.full_track` is the order of a contract that tells more: every init's exit, also of one that
+was never started, so that the task's DELETE always waits for it; an exec's DELETE, after its EXIT
+if it was started; and a task's DELETE again, whenever it is asked for again.
+
 Each step can be posted once, and none can be posted after a later one has gone: that is refused, so
 a process can't be reported dead twice. A track belongs to its task or exec and holds all that is
 known of its order, so nothing is left behind when they go.
@@ -75,6 +79,10 @@ class Outbox(Generic[T]):
     def track(self) -> TaskTrack[T]:
         """Begin the sequence of a new task."""
         return TaskTrack(self._release)
+
+    def full_track(self) -> TaskTrack[T]:
+        """Begin the sequence of a new task whose every exit and deletion is told."""
+        return TaskTrack(self._release, full=True)
 
     @property
     def head(self) -> T | None:
@@ -149,18 +157,27 @@ class _Track(Generic[T]):
 
 
 class TaskTrack(_Track[T]):
-    """The sequence of one task and of its execs."""
+    """The sequence of one task and of its execs.
 
-    def __init__(self, release: Callable[[T], None]) -> None:
+    Args:
+        release: Lets an event go.
+        full: Whether also unstarted inits exit, execs are deleted and deletions come again.
+    """
+
+    def __init__(self, release: Callable[[T], None], *, full: bool = False) -> None:
         super().__init__(release)
+        self.full = full
         #: Execs with an event held, a start promised, or a life announced whose end is not.
         self._busy: dict[ExecTrack[T], None] = {}
         self._notes: list[T] = []
+        #: Further deletions that wait for the first to go.
+        self._again: list[T] = []
 
     @property
     def holding(self) -> int:
         """How many events of the task and its execs wait for something that must precede them."""
-        return len(self._held) + len(self._notes) + sum(track.holding for track in self._busy)
+        own = len(self._held) + len(self._notes) + len(self._again)
+        return own + sum(track.holding for track in self._busy)
 
     def exec(self) -> ExecTrack[T]:
         """Begin the sequence of a new exec."""
@@ -172,7 +189,10 @@ class TaskTrack(_Track[T]):
         Raises:
             EventOrderError: The step was posted before, or a later one has gone.
         """
-        self._post(step, event)
+        if self.full and step is Step.DELETE and step in self._posted:
+            self._again.append(event)
+        else:
+            self._post(step, event)
         self._settle()
 
     def note(self, event: T) -> None:
@@ -203,7 +223,8 @@ class TaskTrack(_Track[T]):
         if step is Step.EXIT:
             return not self._busy
         if step is Step.DELETE:
-            return Step.START not in self._gone or Step.EXIT in self._gone
+            never_ran = Step.START not in self._gone and not self.full
+            return never_ran or Step.EXIT in self._gone
         return True
 
     def _settle(self) -> None:
@@ -215,6 +236,10 @@ class TaskTrack(_Track[T]):
                 for event in self._notes:
                     self._release(event)
                 self._notes.clear()
+            if Step.DELETE in self._gone:
+                for event in self._again:
+                    self._release(event)
+                self._again.clear()
             for track in list(self._busy):
                 moved |= track.let_next_go()
                 if not track.is_busy():
@@ -239,11 +264,12 @@ class ExecTrack(_Track[T]):
 
         Raises:
             EventOrderError: The step was posted before or a later one has gone, the task's own exit
-                has been announced, or it is the DELETE that execs do not have.
+                has been announced and this is not the exec's deletion, or it is the DELETE that
+                only execs of a full track have.
         """
-        if step is Step.DELETE:
+        if step is Step.DELETE and not self._task.full:
             raise EventOrderError("the deletion of an exec is not announced")
-        if self._task.has_gone(Step.EXIT):
+        if step is not Step.DELETE and self._task.has_gone(Step.EXIT):
             raise EventOrderError(f"the {step.name} of an exec was posted after its task's EXIT")
         self._post(step, event)
         self._task.attend(self)
@@ -267,6 +293,9 @@ class ExecTrack(_Track[T]):
     def _next_may_go(self, step: Step) -> bool:
         if step is Step.CREATE:
             return self._task.has_gone(Step.CREATE)
+        if step is Step.DELETE:
+            never_ran = Step.START not in self._gone and not self._promised
+            return Step.CREATE in self._gone and (never_ran or Step.EXIT in self._gone)
         return Step(step - 1) in self._gone
 
     def is_busy(self) -> bool:

@@ -1,8 +1,8 @@
 """An init or an exec: its state, its end, and who may wait for it.
 
-Theory of operation. A `Process` pairs the engine's process with a life cycle and a latch: `ended`.
-It is set when there is nothing to wait for any more, and never before the exit is recorded and its
-event is in the outbox, so that whoever was waiting finds all of it done.
+Theory of operation. A `Life` is a life cycle and a latch, `ended`; a `Process` adds the engine's
+process. The latch is set when there is nothing to wait for any more, and never before the exit is
+recorded and its event is in the outbox, so that whoever was waiting finds all of it done.
 
 An `Exec` starts, ends and goes under a lock of its own, so fifty of them start at a time. Its exit
 is watched only once its start has returned: a process that died meanwhile still yields start, then
@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from podshim.engine import Exit
 from podshim.errors import FailedPreconditionError, InvalidArgumentError, NotFoundError
@@ -85,30 +85,26 @@ class InFlight:
             _log.warning("went on without waiting for what was under way")
 
 
-class Process:
-    """What an init and an exec have in common.
+class Life:
+    """What clients know of a process, whatever is behind it.
 
     Args:
         name: The task's id for its init, else the exec's.
-        process: The engine's process.
         stdio: The streams, as the client gave them.
         lifecycle: Its state.
+        pid: Its pid; 0 as long as there is none.
     """
 
-    def __init__(
-        self, name: str, process: engine.Process, stdio: Stdio, lifecycle: Lifecycle
-    ) -> None:
+    def __init__(self, name: str, stdio: Stdio, lifecycle: Lifecycle, pid: int = 0) -> None:
         self.name = name
-        self.process = process
         self.stdio = stdio
         self.lifecycle = lifecycle
         #: The last pid known: it stays when the process has ended.
-        self.pid = process.pid
+        self.pid = pid
         #: How it ended; None before that, and for ever when it never ran.
         self.exit: Exit | None = None
         #: Set when there is nothing to wait for any more.
         self.ended = asyncio.Event()
-        self._freed = False
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name} {self.state.value} pid {self.pid}>"
@@ -127,13 +123,34 @@ class Process:
         await self.ended.wait()
         return self.exit
 
+
+class Process(Life):
+    """A process that an engine runs: an init or an exec.
+
+    Args:
+        name: The task's id for its init, else the exec's.
+        process: The engine's process.
+        stdio: The streams, as the client gave them.
+        lifecycle: Its state.
+    """
+
+    #: What is reported where the engine can't tell.
+    unknown_status: ClassVar[int] = UNKNOWN_STATUS
+
+    def __init__(
+        self, name: str, process: engine.Process, stdio: Stdio, lifecycle: Lifecycle
+    ) -> None:
+        super().__init__(name, stdio, lifecycle, process.pid)
+        self.process = process
+        self._freed = False
+
     async def true_end(self, clock: Callable[[], int]) -> Exit:
         """Wait for the engine's word; an engine that fails to give it has lost the process."""
         try:
             return await self.process.wait()
         except Exception:  # noqa: BLE001 - whatever it is, nobody may wait for ever
             _log.exception("the end of %r can't be known", self)
-            return Exit(UNKNOWN_STATUS, clock())
+            return Exit(self.unknown_status, clock())
 
     async def resize(self, width: int, height: int) -> None:
         """Give its terminal another size, in characters; without one, or after its end, do nothing.

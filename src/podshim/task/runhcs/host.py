@@ -11,13 +11,18 @@ Promises of the task layer, beside those of `podshim.engine`:
   also after failures. Only then is the exit told.
 - After a process's end `Process.delete` is called at once: it lets output drain for its bounded
   time. It is also called for a process that was never started.
-- `UtilityVM.close` is called once, after every container in it is gone or given up.
+- `UtilityVM.close` is called after the deletion of the container that owns the VM, and earlier if
+  that container's init outlives a SIGKILL: what still runs in the VM then ends with it.
 
 Promises of an engine:
 - Upstream streams are connected when a process is made (`create_container`, `Container.exec`), not
   when it is started: a pipe that is not there fails that call, and a failure leaves none open.
 - `Process.wait` returns as soon as the process has ended, whatever becomes of its output. It also
   returns, with status 1, for a process that waits to be started when its container has ended.
+- `Process.kill` judges the signal (`signal <n>: invalid signal value`, FailedPreconditionError); a
+  process that is just ending has taken it, one that can't be told any more is a NotFoundError.
+- Everything in a `UtilityVM` that has ended, or was closed, has ended: `wait` returns, and
+  `init_exited` and `delete` of its containers need nothing of it any more.
 - `Process.start` of an init that fails ends the container before it raises.
 - Statuses are what Windows says, unsigned and 32 bits wide; 4294967295 for an end without a status.
 """

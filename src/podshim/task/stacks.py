@@ -1,4 +1,4 @@
-"""Where every coroutine of a loop stands, as text for people.
+"""Where every coroutine of a loop, and every thread, stands, as text for people.
 
 asyncio shows the outermost frame of a waiting task only; what it waits *for* is the other end of
 the chain, which this module follows.
@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import linecache
+import sys
+import threading
+import traceback
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -41,3 +44,12 @@ def _line(frame: FrameType) -> str:
     name, number = frame.f_code.co_filename, frame.f_lineno
     source = linecache.getline(name, number).strip()
     return f'  File "{name}", line {number}, in {frame.f_code.co_qualname}\n    {source}\n'
+
+
+def describe_threads() -> str:
+    """All threads of this process: name, and frames from the outermost to the innermost."""
+    names = {thread.ident: thread.name for thread in threading.enumerate()}
+    return "".join(
+        f"thread {names.get(ident, ident)}:\n{''.join(traceback.format_stack(frame))}"
+        for ident, frame in sys._current_frames().items()  # noqa: SLF001 - there is no other way
+    )
