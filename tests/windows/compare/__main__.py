@@ -1,0 +1,97 @@
+"""`python -m windows.compare`: the table, and new recordings.
+
+    python -m windows.compare [CASE...]             ours and the original, or its recording, side by side
+    python -m windows.compare --recorded [CASE...]  ours and the recording, without the original
+    python -m windows.compare --record [SUBJECT...] record the original anew
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from windows.compare import records, troupe
+from windows.compare.cases import ALL, SUBJECTS
+from windows.compare.judge import judge
+from windows.compare.known import KNOWN
+from windows.winebox import UnavailableError, open_box, original
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit status: 1 if a case is different."""
+    parser = argparse.ArgumentParser(prog="python -m windows.compare", description=__doc__)
+    parser.add_argument("--record", action="store_true", help="record the original anew")
+    parser.add_argument("--recorded", action="store_true", help="don't run the original")
+    parser.add_argument("names", nargs="*", help="cases or subjects; all if none is given")
+    options = parser.parse_args(arguments)
+    subjects = {
+        subject: [
+            case.name
+            for case in cases
+            if not options.names or {case.name, subject} & set(options.names)
+        ]
+        for subject, cases in SUBJECTS.items()
+    }
+    names = [name for chosen in subjects.values() for name in chosen]
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            if options.record:
+                return _record(subjects, names, Path(folder))
+            return _table(names, Path(folder), live=not options.recorded)
+    except UnavailableError as err:
+        print(f"no Windows environment here: {err}", file=sys.stderr)
+        return 2
+
+
+def _record(subjects: dict[str, list[str]], names: list[str], folder: Path) -> int:
+    box = open_box()
+    shim = box.windows_path(original.executable(box.at))
+    played = troupe.play(box, shim, names, folder)
+    failed = {name: one["failure"] for name, one in played.items() if "failure" in one}
+    for subject, chosen in subjects.items():
+        if not chosen:
+            continue
+        seen = records.load(subject)
+        seen |= {name: played[name]["observation"] for name in chosen if name not in failed}
+        order = [case.name for case in SUBJECTS[subject] if case.name in seen]
+        records.save(subject, {name: seen[name] for name in order})
+    for name, text in failed.items():
+        print(f"{name} could not be played: {text}", file=sys.stderr)
+    print(f"recorded {len(names) - len(failed)} cases of the original {records.VERSION}")
+    return bool(failed)
+
+
+def _table(names: list[str], folder: Path, *, live: bool) -> int:
+    box = open_box()
+    theirs: dict[str, Any] = {
+        name: seen for subject in SUBJECTS for name, seen in records.load(subject).items()
+    }
+    if live:
+        try:
+            shim = box.windows_path(original.executable(box.at))
+        except UnavailableError as err:
+            print(f"compared with its recording: {err}", file=sys.stderr)
+        else:
+            played = troupe.play(box, shim, names, folder)
+            theirs |= {name: one["observation"] for name, one in played.items() if "observation" in one}
+    ours = troupe.play(box, troupe.OURS, names, folder)
+    different = 0
+    width = max(len(name) for name in names)
+    parts = {case.name: case.part for case in ALL}
+    for name in names:
+        mine = ours[name].get("observation", ours[name])
+        verdict = judge(name, theirs.get(name), mine, KNOWN)
+        print(f"{name:{width}}  {parts[name]:18}  {verdict.word}")
+        for fault in verdict.faults:
+            print("    " + fault.replace("\n", "\n    "))
+        different += bool(verdict.faults)
+    print(f"{len(names)} cases, {different} different")
+    return bool(different)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,295 @@
+"""Plays one case against one executable, and writes down what could be seen."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from google.protobuf.any_pb2 import Any as AnyMessage
+from google.protobuf.message import Message
+
+from podshim.api import (
+    extended_task_ttrpc,
+    runhcs_diag_ttrpc,
+    task_v2_pb2,
+    task_v2_ttrpc,
+)
+from podshim.ttrpc import StatusError
+from podshim.ttrpc.service import Kind, MethodDescriptor
+from windows.compare import script, usage
+from windows.compare.normal import Names
+from windows.compare.plain import plain
+from windows.compare.scene import LIMIT, Process, Scene, run_limited
+
+assert sys.platform == "win32"
+
+Observation = dict[str, Any]
+
+
+async def play(case: script.Case, executable: str) -> Observation:
+    """Play a case.
+
+    Returns:
+        `steps` (one entry for each, by a label), `events` (for each process, in order), `effects`
+        (in order, of a loose case for each compute system): all with names for what can't be the
+        same twice.
+    """
+    scene = Scene(case, executable)
+    try:
+        await scene.open()
+        player = _Player(scene)
+        steps: dict[str, Any] = {}
+        for number, step in enumerate(case.steps, 1):
+            steps[f"{number:02} {label(step)}"] = await player.do(step)
+        raw = {"steps": steps, "events": _by_process(scene.events.seen), "effects": scene.trace()}
+        if case.loose:
+            raw["effects"] = _by_system(scene.trace())
+        named: Observation = Names(scene.token).of(raw)
+        return named
+    finally:
+        await scene.close()
+
+
+def label(step: script.Step) -> str:
+    """A step's name in an observation."""
+    match step:
+        case script.Run(arguments=words):
+            return f"run {words[-1]}" if words else "run"
+        case script.Call(method=method, fields=fields):
+            who = "/".join(str(fields[key]) for key in ("id", "exec_id") if fields.get(key))
+            return f"call {method} {who}".rstrip()
+        case script.Event(topic=topic, id=id, exec_id=exec_id):
+            return f"event {topic} {id} {exec_id}".rstrip()
+        case script.Listen(name) | script.Say(name) | script.HangUp(name) | script.Hear(name):
+            return f"{type(step).__name__.lower()} {name}"
+        case script.Together(steps):
+            return f"together {', '.join(label(one) for one in steps)}"
+        case _:
+            return type(step).__name__.lower()
+
+
+def _by_process(events: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    found: dict[str, list[dict[str, Any]]] = {}
+    for event in events:
+        container = event.get("container_id", "")
+        exec_id = event.get("exec_id") or event.get("id") or ""
+        name = container if exec_id in {"", container} else f"{container}/{exec_id}"
+        found.setdefault(name, []).append(event)
+    return dict(sorted(found.items()))
+
+
+def _by_system(effects: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    found: dict[str, list[dict[str, Any]]] = {}
+    for effect in effects:
+        path = str(effect.get("arguments", {}).get("Path", ""))
+        found.setdefault(effect.get("system") or path or "host", []).append(effect)
+    return dict(sorted(found.items()))
+
+
+class _Player:
+    def __init__(self, scene: Scene) -> None:
+        self._scene = scene
+        self._address = ""
+        self._behind: dict[str, asyncio.Task[Any]] = {}
+
+    async def do(self, step: script.Step) -> Any:
+        """Do a step; returns its entry."""
+        scene = self._scene
+        match step:
+            case script.Run():
+                return await (self._serve(step) if step.serves else self._run(step))
+            case script.Call():
+                if step.behind:
+                    name = f"{len(self._behind) + 1} {label(step)}"
+                    self._behind[name] = asyncio.ensure_future(self._call(step))
+                    await asyncio.sleep(0)
+                    return "(answers later)"
+                return await self._call(step)
+            case script.Collect():
+                answers = {name: await task for name, task in self._behind.items()}
+                self._behind.clear()
+                return answers
+            case script.Together(steps):
+                outcomes = await asyncio.gather(*map(self.do, steps))
+                return sorted(outcomes, key=lambda one: json.dumps(one, sort_keys=True))
+            case script.Event(topic, id, exec_id):
+                return await self._event(topic, scene.filled(id), exec_id)
+            case script.Listen(name):
+                return await scene.listen(name)
+            case script.Say(name, text):
+                (await scene.pipes[name].client()).write(text.encode())
+                return None
+            case script.HangUp(name):
+                (await scene.pipes[name].client()).close()
+                return None
+            case script.Hear(name, text):
+                return await scene.pipes[name].hear(text)
+            case script.Ended(bundle):
+                code = await asyncio.to_thread(scene.servers[bundle].exit_code, 20.0)
+                return {"exit code": code, **self._panic(bundle)}
+            case script.EndServer(bundle):
+                await asyncio.to_thread(scene.servers.pop(bundle).end)
+                return None
+        raise TypeError(step)
+
+    async def _event(self, topic: str, id: str, exec_id: str) -> str:
+        try:
+            await self._scene.events.wait(topic, id, exec_id)
+        except TimeoutError:
+            return "(did not come)"
+        return "came"
+
+    # -- command lines
+
+    def _prepared(self, step: script.Run) -> tuple[list[str], Path, dict[str, str]]:
+        scene = self._scene
+        words = [scene.executable, *scene.filled(list(step.arguments))]
+        environment = scene.environment()
+        for name, value in step.environment.items():
+            environment.pop(name, None)
+            if value is not None:
+                environment[name] = scene.filled(value)
+        return words, scene.folder / step.bundle, environment
+
+    async def _run(self, step: script.Run) -> Any:
+        words, folder, environment = self._prepared(step)
+        stdin = self._scene.filled(step.stdin)
+        code, out, err = await asyncio.to_thread(run_limited, words, folder, environment, stdin)
+        self._hold_server(step.bundle)
+        if out.startswith(rb"\\.\pipe") and code == 0:
+            self._address = out.decode().split()[0]
+        entry: dict[str, Any] = {"exit code": code}
+        if "delete" in step.arguments and code == 0:
+            entry["stdout"] = _response(out)
+        else:
+            entry["stdout"] = usage.condensed(_text(out))
+        if err:
+            entry["stderr"] = _errors(_text(err))
+        if files := self._files(step.bundle):
+            entry["files"] = files
+        return entry
+
+    async def _serve(self, step: script.Run) -> Any:
+        words, folder, environment = self._prepared(step)
+        child = subprocess.Popen(
+            words,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd=folder,
+            env=environment,
+        )
+        self._scene.children.append(child)
+
+        def talk() -> bytes:
+            assert child.stdin
+            assert child.stdout
+            child.stdin.write(self._scene.filled(step.stdin))
+            child.stdin.close()
+            child.stdin = None
+            return child.stdout.read()
+
+        out = await asyncio.wait_for(asyncio.to_thread(talk), LIMIT)
+        self._scene.servers[step.bundle] = Process(child.pid)
+        code = await asyncio.to_thread(self._scene.servers[step.bundle].exit_code, 0.1)
+        if code is None and "-socket" in "".join(step.arguments):
+            where = [i for i, word in enumerate(step.arguments) if word.endswith("-socket")][0] + 1
+            self._address = self._scene.filled(step.arguments[where])
+        return {"exit code": code, "stdout": _text(out)}
+
+    def _hold_server(self, bundle: str) -> None:
+        if bundle in self._scene.servers:
+            return
+        try:
+            pid = int((self._scene.folder / bundle / "shim.pid").read_text())
+            if pid not in {held.pid for held in self._scene.servers.values()}:
+                self._scene.servers[bundle] = Process(pid)
+        except (OSError, ValueError):
+            return
+
+    def _files(self, bundle: str) -> dict[str, Any]:
+        """The files that a shim writes, with what is in them."""
+        given = {"config.json", "base", "scratch", *self._scene.case.bundles[bundle].files}
+        found: dict[str, Any] = {}
+        for path in sorted((self._scene.folder / bundle).iterdir()):
+            if path.name in given:
+                continue
+            if path.name == "panic.log":
+                found.update(self._panic(bundle))
+            elif path.is_dir():
+                found[path.name] = "(a folder)"
+            else:
+                text = path.read_text(errors="backslashreplace")
+                found[path.name] = {"pid": int(text)} if text.isdecimal() else text
+        return found
+
+    def _panic(self, bundle: str) -> dict[str, Any]:
+        try:
+            text = (self._scene.folder / bundle / "panic.log").read_text(errors="replace")
+        except OSError:
+            return {}
+        crash = [line for line in text.splitlines() if line.startswith(("panic:", "fatal error:"))]
+        return {"panic.log": crash[0] if crash else _errors(text)}
+
+    # -- calls
+
+    async def _call(self, step: script.Call) -> Any:
+        method = _METHODS.get(step.method)
+        if method is None:
+            method = MethodDescriptor(
+                task_v2_ttrpc.SERVICE,
+                step.method,
+                Kind.UNARY,
+                task_v2_pb2.StateRequest,
+                task_v2_pb2.StateResponse,
+            )
+        request = method.request(**self._members(step.fields))
+        try:
+            client = await asyncio.wait_for(self._scene.client(self._address), LIMIT)
+            reply: Message = await client.call(method, request, timeout=step.timeout)
+        except StatusError as err:
+            return {"code": err.code.name, "text": err.message}
+        except (OSError, EOFError) as err:
+            return {"no answer": type(err).__name__}
+        return {"reply": plain(reply)}
+
+    def _members(self, fields: Any) -> dict[str, Any]:
+        members = self._scene.filled(dict(fields))
+        for name, value in members.items():
+            if isinstance(value, script.Typed):
+                data = value.value if isinstance(value.value, bytes) else value.value.encode()
+                members[name] = AnyMessage(type_url=value.type_url, value=data)
+        return members
+
+
+_METHODS: dict[str, MethodDescriptor[Any, Any]] = {
+    found.name: found
+    for module in (task_v2_ttrpc, runhcs_diag_ttrpc, extended_task_ttrpc)
+    for found in vars(module).values()
+    if isinstance(found, MethodDescriptor)
+}
+
+
+def _text(data: bytes) -> str:
+    return data.decode(errors="backslashreplace").replace("\r\n", "\n")
+
+
+def _response(data: bytes) -> Any:
+    try:
+        return plain(task_v2_pb2.DeleteResponse.FromString(data))
+    except ValueError:
+        return _text(data)
+
+
+def _errors(text: str) -> str:
+    """Error output; of log records what they say, without times and traces of inner calls."""
+    lines = [line for line in text.replace("\r\n", "\n").splitlines() if line]
+    return "\n".join(_record(line) for line in lines if " msg=Span " not in line)
+
+
+def _record(line: str) -> str:
+    return line.split(" ", 1)[1] if line.startswith("time=") else line

@@ -1,0 +1,92 @@
+"""Specs and requests that cases are made from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from windows.compare.script import (
+    POD,
+    Bundle,
+    Call,
+    Case,
+    Collect,
+    Event,
+    Step,
+    Typed,
+    start,
+)
+
+KIND = "io.kubernetes.cri.container-type"
+SANDBOX = "io.kubernetes.cri.sandbox-id"
+FOREVER = ("ping", "-n", "600", "127.0.0.1")
+WORK = "work$T"  # the id of a pod's container
+PROCESS_URL = "types.containerd.io/opencontainers/runtime-spec/1/Process"
+
+
+def process(*args: str, **more: Any) -> dict[str, Any]:
+    """A spec's process."""
+    return {"args": list(args or FOREVER), "cwd": "C:\\", "user": {}, **more}
+
+
+def spec(annotations: Any = None, **more: Any) -> dict[str, Any]:
+    """A Windows container's spec that lives until it is killed; members in `more` replace."""
+    whole: dict[str, Any] = {
+        "ociVersion": "1.0.2",
+        "process": process(),
+        "root": {"path": ""},
+        "windows": {},
+        **more,
+    }
+    if annotations is not None:
+        whole["annotations"] = annotations
+    return {name: value for name, value in whole.items() if value is not ...}
+
+
+def cri(kind: str, **more: Any) -> dict[str, Any]:
+    """A spec as CRI makes it for a pod's `sandbox` or a `container` in it."""
+    annotations = {KIND: kind, SANDBOX: POD, **more.pop("annotations", {})}
+    return spec(annotations, **more)
+
+
+def create(id: str = POD, bundle: str = "pod", **fields: Any) -> Call:
+    """The call `Create`."""
+    return Call("Create", {"id": id, "bundle": rf"$B\{bundle}", **fields})
+
+
+def call(method: str, id: str = POD, **fields: Any) -> Call:
+    """A call about a task."""
+    return Call(method, {"id": id, **fields})
+
+
+def wait(id: str = POD, **fields: Any) -> Call:
+    """The call `Wait`, whose answer `Collect` takes."""
+    return Call("Wait", {"id": id, **fields}, behind=True)
+
+
+def exec_process(exec_id: str, *args: str, id: str = POD, **fields: Any) -> Call:
+    """The call `Exec`; `process` among the fields replaces the process made of the arguments."""
+    what = fields.pop("process", None) or process(*args)
+    return Call(
+        "Exec", {"id": id, "exec_id": exec_id, "spec": Typed(PROCESS_URL, what), **fields}
+    )
+
+
+def ended(id: str = POD) -> list[Step]:
+    """Kill a running task, and wait until its exit has been told."""
+    return [call("Kill", id, signal=9), Event("exit", id), wait(id), Collect()]
+
+
+def single(name: str, part: str, *steps: Step, the: dict[str, Any] | None = None, **more: Any) -> Case:
+    """A case of a task that stands alone, which starts its shim first; `the` is its spec."""
+    bundles = {"pod": Bundle(spec() if the is None else the), **more.pop("bundles", {})}
+    return Case(name, part, bundles, [start(), *steps], **more)
+
+
+def pod(name: str, part: str, *steps: Step, **more: Any) -> Case:
+    """A case of a pod, which starts its shim first; `sandbox` and `work` are the specs."""
+    bundles = {
+        "pod": Bundle(more.pop("sandbox", None) or cri("sandbox")),
+        "work": Bundle(more.pop("work", None) or cri("container")),
+        **more.pop("bundles", {}),
+    }
+    return Case(name, part, bundles, [start(), *steps], **more)
