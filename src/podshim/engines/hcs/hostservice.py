@@ -1,0 +1,126 @@
+"""What everything in a shim shares that calls the Host Compute Service.
+
+Theory of operation. One `Service` lives as long as its engine, on one loop: the library, the table
+of those who hear events, the threads that calls are made in, and the limits of time. It makes the
+single call; what the calls mean for a compute system or a process is theirs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import time
+from typing import TYPE_CHECKING, TypeVar
+
+from podshim.engines.hcs import operations
+from podshim.engines.hcs.notifications import Notifications
+from podshim.engines.hcs.operations import CallThreads
+from podshim.engines.hcs.timeouts import Timeouts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from podshim.engines.hcs.computecore import Completion, ComputeCore
+    from podshim.engines.hcs.operations import Owned
+    from podshim.transport.streams import DuplexStream
+
+T = TypeVar("T")
+
+
+class Service:
+    """The library, the loop and what lies between them.
+
+    Args:
+        make_core: Makes the library's binding from what takes its events.
+        open_stream: Makes a stream of a pipe end's handle, which it owns then, also if it fails.
+        timeouts: The limits.
+    """
+
+    def __init__(
+        self,
+        make_core: Callable[[Callable[[int, int, str], None]], ComputeCore],
+        open_stream: Callable[[int], DuplexStream],
+        timeouts: Timeouts | None = None,
+    ) -> None:
+        self.timeouts = timeouts or Timeouts()
+        self.notifications = Notifications(asyncio.get_running_loop())
+        self.core = make_core(self.notifications.deliver)
+        self.open_stream = open_stream
+        self.threads = CallThreads(watchdog=self.timeouts.watchdog)
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def run(
+        self, what: str, begin: Callable[[int], int], *, limit: float | None = None
+    ) -> Completion:
+        """Run an operation in a thread; see `operations.perform`.
+
+        Args:
+            what: What it does, for the log.
+            begin: Makes the call with the operation that it gets; in the thread.
+            limit: Seconds; the limit of calls if none is given.
+        """
+        deadline = self.deadline(limit)
+        perform = functools.partial(operations.perform, self.core, begin, deadline)
+        return await self.threads.run(what, perform)
+
+    async def run_on(
+        self,
+        handle: Owned,
+        what: str,
+        begin: Callable[[int, int], int],
+        *,
+        limit: float | None = None,
+    ) -> Completion:
+        """As `run`, with a handle that is not closed before the operation's end.
+
+        Args:
+            handle: The handle; `begin` gets it, and the operation.
+            what: What it does, for the log.
+            begin: Makes the call; in the thread.
+            limit: Seconds; the limit of calls if none is given.
+
+        Raises:
+            HandleClosedError: It is closed.
+        """
+        deadline = self.deadline(limit)
+
+        def perform() -> Completion:
+            with handle.use() as value:
+                return operations.perform(self.core, functools.partial(begin, value), deadline)
+
+        return await self.threads.run(what, perform)
+
+    def deadline(self, limit: float | None = None) -> float:
+        """When a call that is made now must have ended, by `time.monotonic`."""
+        return time.monotonic() + (self.timeouts.call if limit is None else limit)
+
+    async def finish(
+        self, work: Coroutine[None, None, T], undo: Callable[[T], Coroutine[None, None, None]]
+    ) -> T:
+        """Let `work` end though the caller is cancelled: its result, then nobody's, is undone."""
+        task = asyncio.ensure_future(work)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if not task.cancelled():
+                task.add_done_callback(functools.partial(self._undo, undo))
+            raise
+
+    def spawn(self, work: Coroutine[None, None, None], name: str) -> asyncio.Task[None]:
+        """Let something go on that nobody waits for; it must not raise."""
+        task = asyncio.get_running_loop().create_task(work, name=name)
+        self._tasks.add(task)  # the loop itself keeps no task alive
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def close(self) -> None:
+        """Wait for what goes on, then let the threads end."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+        self.threads.close()
+
+    def _undo(
+        self, undo: Callable[[T], Coroutine[None, None, None]], done: asyncio.Task[T]
+    ) -> None:
+        if not done.cancelled() and done.exception() is None:
+            self.spawn(undo(done.result()), "hcs-undo")

@@ -1,0 +1,216 @@
+"""How calls of the Host Compute Service are made: in threads, with a limit, never abandoned.
+
+Theory of operation. A call blocks the thread that makes it, until its operation has ended or its
+time is over, and it uses handles that must not be closed meanwhile. So each runs to its end in a
+thread of the engine's own, whatever becomes of the caller: if that is cancelled, it is let go, and
+the call goes on. `Owned` counts the calls that use a handle, and closes it after the last.
+
+The threads are daemons: a call that the service never answers must not hold up the end of the shim.
+Their number is bounded; more calls wait for a thread, and that counts against their time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import threading
+import time
+from collections import deque
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TypeVar
+
+from podshim.engines.hcs.computecore import Completion
+from podshim.engines.hcs.results import failed, is_timeout
+from podshim.engines.hcs.timeouts import wait_milliseconds
+from podshim.win32.binding import normalised
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from podshim.engines.hcs.computecore import ComputeCore
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+#: More calls than a pod's processes make at a time; each may wait for minutes.
+_MOST_THREADS = 64
+
+
+class HandleClosedError(Exception):
+    """A call wants a handle that has been closed; its caller says of which object."""
+
+
+class Owned:
+    """The owner of a handle of the service: closed once, and never under a call that uses it.
+
+    Args:
+        value: The handle.
+        close: Closes it.
+    """
+
+    def __init__(self, value: int, close: Callable[[int], None]) -> None:
+        self._value = value
+        self._close = close
+        self._changed = threading.Condition()
+        self._users = 0
+        self._closing = False
+
+    @property
+    def closed(self) -> bool:
+        """Whether it has been closed, or is being closed."""
+        return self._closing
+
+    @contextmanager
+    def use(self) -> Iterator[int]:
+        """Have the handle for a call.
+
+        Raises:
+            HandleClosedError: It is closed.
+        """
+        with self._changed:
+            if self._closing:
+                raise HandleClosedError
+            self._users += 1
+        try:
+            yield self._value
+        finally:
+            with self._changed:
+                self._users -= 1
+                self._changed.notify_all()
+
+    def close(self) -> None:
+        """Close it when no call uses it any more; the first of several calls does so. Blocks."""
+        with self._changed:
+            if self._closing:
+                return
+            self._closing = True
+            self._changed.wait_for(lambda: self._users == 0)
+        self._close(self._value)
+
+
+class CallThreads:
+    """Daemon threads for calls that block, made as they are needed.
+
+    Args:
+        most: How many at the most.
+        watchdog: After how many seconds a call that runs is logged.
+    """
+
+    def __init__(self, *, most: int = _MOST_THREADS, watchdog: float = 240.0) -> None:
+        self._most = most
+        self._watchdog = watchdog
+        self._changed = threading.Condition()
+        self._waiting: deque[Callable[[], None]] = deque()
+        self._count = 0
+        self._idle = 0
+        self._closed = False
+
+    async def run(self, what: str, function: Callable[[], T]) -> T:
+        """Call `function` in a thread; if the caller is cancelled, the call goes on.
+
+        Args:
+            what: What it does, for the log.
+            function: The call.
+        """
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+        watchdog = loop.call_later(self._watchdog, _complain, what, self._watchdog)
+
+        def settle(value: T | None, error: BaseException | None) -> None:
+            watchdog.cancel()
+            if future.done():
+                return
+            if error is not None:
+                future.set_exception(error)
+            else:
+                future.set_result(value)  # type: ignore[arg-type] # None only where T has it
+
+        def call() -> None:
+            value, problem = None, None
+            try:
+                value = function()
+            except BaseException as error:  # noqa: BLE001 - it is raised where it is awaited
+                problem = error
+            with contextlib.suppress(RuntimeError):  # the loop has ended
+                loop.call_soon_threadsafe(settle, value, problem)
+
+        self._enqueue(call)
+        return await future
+
+    def close(self) -> None:
+        """Let each thread end after what it does; waits for none."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    def _enqueue(self, call: Callable[[], None]) -> None:
+        with self._changed:
+            self._waiting.append(call)
+            if self._idle < len(self._waiting) and self._count < self._most:
+                self._count += 1
+                name = f"hcs-{self._count}"
+                threading.Thread(target=self._serve, name=name, daemon=True).start()
+            self._changed.notify()
+
+    def _serve(self) -> None:
+        while True:
+            with self._changed:
+                self._idle += 1
+                self._changed.wait_for(lambda: self._waiting or self._closed)
+                self._idle -= 1
+                if not self._waiting:
+                    self._count -= 1
+                    return
+                call = self._waiting.popleft()
+            call()
+            del call  # what it holds must not live until the next
+
+
+def _complain(what: str, seconds: float) -> None:
+    log.warning("%s has not come back within %g s", what, seconds)
+
+
+def perform(
+    core: ComputeCore,
+    begin: Callable[[int], int],
+    deadline: float | None,
+    *,
+    process: bool = False,
+) -> Completion:
+    """Run an operation to its end, or to its deadline, when it is cancelled. Blocks.
+
+    Args:
+        core: The library.
+        begin: Makes the call with the operation that it gets, and returns its HRESULT.
+        deadline: By `time.monotonic`; None for ever.
+        process: Whether the operation creates a process.
+
+    Returns:
+        The call's HRESULT if it failed, else the operation's, with the document of that.
+    """
+    operation = core.create_operation()
+    try:
+        result = begin(operation)
+        if failed(result):
+            return Completion(result, core.operation_result(operation).document)
+        rest = None if deadline is None else deadline - time.monotonic()
+        done = core.wait_for_operation(operation, wait_milliseconds(rest), process=process)
+        if is_timeout(normalised(done.result)):
+            core.cancel_operation(operation)
+        return done
+    finally:
+        core.close_operation(operation)
+
+
+def submit(core: ComputeCore, begin: Callable[[int], int]) -> Completion:
+    """Begin an operation and give it up: its end shows otherwise. Returns how the call ended."""
+    operation = core.create_operation()
+    try:
+        result = begin(operation)
+        if failed(result):
+            return Completion(result, core.operation_result(operation).document)
+        return Completion(result)
+    finally:
+        core.close_operation(operation)
