@@ -276,6 +276,9 @@ def bootstrap_result(version: int, address: str, protocol: str) -> bytes:
     return number_field(1, version) + text_field(2, address) + text_field(3, protocol)
 
 
+#: The service that every shim offers, by its full name.
+TASK_SERVICE = "containerd.task.v2.Task"
+
 #: Metadata of a `Connect` by which a `start` says that it is about to send containerd here with
 #: a container that does not exist yet: the shim must not go before that has come.
 JOINING = "podshim-joining"

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given, strategies as st
 
-from podshim.shim.logs import MAX_LINE, FifoHandler, LogfmtFormatter, quote, timestamp, to_fifo
+from podshim.shim.logfmt import LogfmtFormatter, quote, timestamp
+from podshim.shim.logs import MAX_LINE, FifoHandler, to_fifo
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -467,9 +467,10 @@ ALLOWED = """
     _collections _functools _json _operator _sha2 _sha256 _socket _sre _struct collections copyreg
     enum errno fcntl functools itertools json keyword operator re reprlib select struct types
     podshim podshim.bundle podshim.shim podshim.ttrpc podshim.ttrpc.frames podshim.wire
-    podshim.shim.command podshim.shim.dialects podshim.shim.hosting podshim.shim.main
-    podshim.shim.membership podshim.shim.placement podshim.shim.rendezvous podshim.shim.socketpath
-    podshim.shim.spawn podshim.shim.start
+    podshim.shim.command podshim.shim.dialects podshim.shim.goflags podshim.shim.hosting
+    podshim.shim.main podshim.shim.membership podshim.shim.placement podshim.shim.program
+    podshim.shim.rendezvous podshim.shim.socketpath podshim.shim.spawn podshim.shim.start
+    podshim.ttrpc.blocking
 """
 
 

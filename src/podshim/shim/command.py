@@ -1,14 +1,13 @@
-"""What the command line asks for, read as Go's `flag` package reads it.
+"""What the command line asks for: Go's flags, then the action.
 
-Theory of operation. containerd calls every shim with Go's flags: one dash or two, `-name value`
-or `-name=value`, booleans never with a separate value, and the first word that is no flag (or
-`--`) ends them; that word is the action. `parse` turns such a line into a `Command` and does
-nothing else: what must be said to the caller it raises as `UsageError`. Checks come in the order
-that callers know: flags, then help, then version and info (which need no namespace), then the
-namespace, then the rest.
+Theory of operation. `parse` turns a line into a `Command` and does nothing else: what must be said
+to the caller it raises as `UsageError`. Checks come in the order that callers know: flags, then
+help, then version and info (which need no namespace), then the namespace, then the rest.
 
-Pure, and free of imports: `start` runs it.
+Pure, and light: `start` runs it.
 """
+
+from podshim.shim.goflags import FlagError, quoted, scan
 
 MAX_IDENTIFIER = 76
 #: No runtime options come near this.
@@ -39,9 +38,6 @@ FLAGS = (
     ("version", True, "show the shim version and exit"),
 )
 _BOOLEANS = {name: boolean for name, boolean, _ in FLAGS}
-_TRUTHS = dict.fromkeys(("1", "t", "T", "TRUE", "true", "True"), True) | dict.fromkeys(
-    ("0", "f", "F", "FALSE", "false", "False"), False
-)
 
 
 class UsageError(Exception):
@@ -88,13 +84,13 @@ def check_identifier(name: str, value: str) -> None:
         raise UsageError(f"{name}: identifier must not be empty: invalid argument")
     if len(value) > MAX_IDENTIFIER:
         raise UsageError(
-            f"{name}: identifier {_quoted(value)} greater than maximum length "
+            f"{name}: identifier {quoted(value)} greater than maximum length "
             f"({MAX_IDENTIFIER} characters): invalid argument"
         )
     words = value.replace("_", ".").replace("-", ".").split(".")
     if not all(word and _WORDS.issuperset(word) for word in words):
         raise UsageError(
-            f"{name}: identifier {_quoted(value)} must match {_PATTERN}: invalid argument"
+            f"{name}: identifier {quoted(value)} must match {_PATTERN}: invalid argument"
         )
 
 
@@ -123,7 +119,7 @@ def parse(arguments: "list[str]", program: str) -> Command:
         raise UsageError("shim namespace cannot be empty")
     check_identifier("namespace", command.namespace)
     if action not in {START, DELETE, SERVE}:
-        raise UsageError(f"unknown action {_quoted(action)}")
+        raise UsageError(f"unknown action {quoted(action)}")
     check_identifier("id", command.id)
     if "ready-fd" in given:
         command.ready_fd = _descriptor(given["ready-fd"])
@@ -150,46 +146,13 @@ def _action(given: "dict[str, str]", rest: "list[str]") -> str:
 
 def _flags(arguments: "list[str]", program: str) -> "tuple[dict[str, str], list[str]]":
     """Take the flags off the front; the values of booleans become `true` or `false`."""
-    given: dict[str, str] = {}
-    rest = list(arguments)
-    while rest and len(rest[0]) > 1 and rest[0].startswith("-"):
-        word = rest.pop(0)
-        if word == "--":
-            break
-        name, equals, value = word.removeprefix("-").removeprefix("-").partition("=")
-        if not name or name.startswith("-"):
-            raise UsageError(f"bad flag syntax: {word}\n{usage(program)}", 2)
-        if name in {"h", "help"}:
-            given["help"] = "true"
-            break
-        if name not in _BOOLEANS:
-            raise UsageError(
-                f"flag provided but not defined: -{name}\n{usage(program)}",
-                2,
-            )
-        if _BOOLEANS[name]:
-            if equals and value not in _TRUTHS:
-                raise UsageError(
-                    f"invalid boolean value {_quoted(value)} for -{name}: parse error\n"
-                    f"{usage(program)}",
-                    2,
-                )
-            value = "true" if not equals or _TRUTHS[value] else "false"
-        elif not equals:
-            if not rest:
-                raise UsageError(f"flag needs an argument: -{name}\n{usage(program)}", 2)
-            value = rest.pop(0)
-        given[name] = value
-    return given, rest
+    try:
+        return scan(arguments, _BOOLEANS)
+    except FlagError as error:
+        raise UsageError(f"{error}\n{usage(program)}", 2) from None
 
 
 def _descriptor(value: str) -> int:
     if not (value.isascii() and value.isdigit() and len(value) < 7):
-        raise UsageError(f"-ready-fd: {_quoted(value)} is not a descriptor")
+        raise UsageError(f"-ready-fd: {quoted(value)} is not a descriptor")
     return int(value)
-
-
-def _quoted(value: str) -> str:
-    """A value for an error's text: shown safely, and never longer than a line."""
-    shown = value if len(value) <= 256 else value[:256] + "..."
-    return '"' + shown.encode("unicode_escape").decode().replace('"', '\\"') + '"'

@@ -19,17 +19,14 @@ import time
 
 from podshim import wire
 from podshim.shim.rendezvous import peer
-from podshim.ttrpc import frames
+from podshim.ttrpc import blocking
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-SERVICE = "containerd.task.v2.Task"
-_STREAM = 1
 _UNAVAILABLE = 14
-_CHUNK = 65536
 _SHORTEST_WAIT = 0.001
 
 
@@ -92,16 +89,15 @@ class Visitor:
 
     def _connect(self, container_id: str, deadline: float) -> bytes:
         """Call Task/Connect; return the response message."""
-        remaining = self._limit(deadline)
+        connection = _Timed(self._connection, deadline)
         request = wire.ttrpc_request(
-            SERVICE,
+            wire.TASK_SERVICE,
             "Connect",
             wire.connect_request(container_id),
-            int(remaining * 1e9),
+            int(connection.remaining() * 1e9),
             wire.JOINING,
         )
-        self._connection.sendall(frames.encode(_STREAM, frames.REQUEST, 0, request))
-        response = wire.TtrpcResponse.decode(self._response(deadline))
+        response = blocking.call(connection, request)
         if response.code == _UNAVAILABLE:
             raise ConnectionResetError(response.message)
         if response.code:
@@ -111,26 +107,27 @@ class Visitor:
             )
         return response.payload
 
-    def _response(self, deadline: float) -> bytes:
-        """The payload of the response frame; other frames are not for us."""
-        decoder = frames.Decoder()
-        while True:
-            self._limit(deadline)
-            data = self._connection.recv(_CHUNK)
-            if not data:
-                raise ConnectionResetError("it closed the connection")
-            decoder.feed(data)
-            while (frame := decoder.next_frame()) is not None:
-                if frame.stream_id != _STREAM or frame.kind != frames.RESPONSE:
-                    continue
-                if isinstance(frame, frames.Oversize):
-                    raise HostingError(frames.oversize_text(frame.length))
-                return frame.payload
 
-    def _limit(self, deadline: float) -> float:
-        """Let the next system call wait until the deadline at most; return how long that is."""
-        remaining = deadline - time.monotonic()
+class _Timed:
+    """A socket whose every call ends by a deadline."""
+
+    __slots__ = ("_deadline", "_socket")
+
+    def __init__(self, connection: _socket.socket, deadline: float) -> None:
+        self._socket = connection
+        self._deadline = deadline
+
+    def remaining(self) -> float:
+        """How long the next call may take, in s."""
+        remaining = self._deadline - time.monotonic()
         if remaining <= 0:
             raise TimeoutError
-        self._connection.settimeout(max(remaining, _SHORTEST_WAIT))
-        return remaining
+        return max(remaining, _SHORTEST_WAIT)
+
+    def send_all(self, data: bytes) -> None:
+        self._socket.settimeout(self.remaining())
+        self._socket.sendall(data)
+
+    def recv(self, limit: int) -> bytes:
+        self._socket.settimeout(self.remaining())
+        return self._socket.recv(limit)

@@ -6,12 +6,11 @@ that `start` pays for nothing else. What an action raises becomes `<program>: <e
 error and status 1; standard output carries an action's answer alone, written in one piece.
 """
 
-# ruff: noqa: SIM105 - contextlib is too heavy for the start path
-
 import os
 import sys
 
 from podshim.shim import command
+from podshim.shim.program import STDOUT, complain, load, write_all
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,7 +34,7 @@ def main(engine: "type[Engine] | str", argv: "list[str] | None" = None) -> "NoRe
     try:
         asked = command.parse(words[1:], program)
     except command.UsageError as error:
-        _complain(f"{error}" if error.status == 2 else f"{program}: {error}")
+        complain(f"{error}" if error.status == 2 else f"{program}: {error}")
         raise SystemExit(error.status) from None
     try:
         status = _act(asked, engine, program)
@@ -43,7 +42,7 @@ def main(engine: "type[Engine] | str", argv: "list[str] | None" = None) -> "NoRe
         status = 130
     except Exception as error:  # noqa: BLE001 - the process's edge: whatever it is, it is told
         serving = asked.action == command.SERVE  # its `start` will say the name
-        _complain(_describe(error) if serving else f"{program}: {_describe(error)}")
+        complain(_describe(error) if serving else f"{program}: {_describe(error)}")
         status = 1
     raise SystemExit(status)
 
@@ -55,7 +54,7 @@ def _act(asked: command.Command, engine: "type[Engine] | str", program: str) -> 
         from podshim.shim.start import start
 
         data = _standard_input(MAX_INPUT + 1)
-        start(asked, read(data, os.environ, asked), os.environ, answer)
+        start(asked, read(data, os.environ, asked), os.environ, _answer)
     elif asked.action == command.SERVE:
         from podshim.shim.serve import run
 
@@ -63,55 +62,22 @@ def _act(asked: command.Command, engine: "type[Engine] | str", program: str) -> 
     elif asked.action == command.DELETE:
         from podshim.shim.delete import delete
 
-        answer(delete(lambda: load(engine), asked, _complain))
+        _answer(delete(lambda: load(engine), asked, complain))
     elif asked.action == command.INFO:
         from podshim.shim.info import info
 
-        answer(info(load(engine), _standard_input(command.MAX_OPTIONS)))
+        _answer(info(load(engine), _standard_input(command.MAX_OPTIONS)))
     elif asked.action == command.VERSION:
         from podshim.shim.info import version
 
-        answer(version(program).encode())
+        _answer(version(program).encode())
     else:
-        _complain(command.usage(program))
+        complain(command.usage(program))
     return 0
 
 
-def load(engine: "type[Engine] | str") -> "type[Engine]":
-    """The engine's class, imported if it is only named.
-
-    Args:
-        engine: A class, or `module:Class`.
-
-    Raises:
-        ImportError, AttributeError: There is no such class.
-    """
-    if not isinstance(engine, str):
-        return engine
-    from importlib import import_module
-
-    module, _, name = engine.partition(":")
-    found: type[Engine] = getattr(import_module(module), name)
-    return found
-
-
-def answer(content: bytes) -> None:
-    """Write an action's answer on standard output, all of it and nothing else.
-
-    Raises:
-        OSError: Nobody takes it.
-    """
-    view = memoryview(content)
-    while view:
-        view = view[os.write(1, view) :]
-
-
-def _complain(text: str) -> None:
-    """Write on standard error; if nobody takes it, there is nobody to tell."""
-    try:
-        os.write(2, text.encode("utf-8", "backslashreplace"))
-    except OSError:
-        pass
+def _answer(content: bytes) -> None:
+    write_all(STDOUT, content)
 
 
 def _describe(error: Exception) -> str:

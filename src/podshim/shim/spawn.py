@@ -15,7 +15,6 @@ page tables.
 import fcntl
 import os
 import select
-import sys
 import time
 
 TYPE_CHECKING = False
@@ -113,7 +112,7 @@ def spawn(
     """Start a server.
 
     Args:
-        program: What to execute, as `own_program` gives it.
+        program: What to execute, as `program.own_program` gives it.
         arguments: The words behind it.
         environment: All of the server's environment.
         bundle: Its `panic.log` becomes the server's standard error.
@@ -156,20 +155,6 @@ def spawn(
         for fd in owned:
             os.close(fd)
     return Server(pid, ready, path, size)
-
-
-def own_program(original: "Sequence[str]", argument_count: int) -> "list[str]":
-    """How this program was executed, without its arguments.
-
-    It works for a console script, `python -m module`, `python script.py` and a frozen binary, so
-    that `ps` shows the server under the shim's own name.
-
-    Args:
-        original: The interpreter's whole command line (`sys.orig_argv`).
-        argument_count: How many of its last words were the program's arguments.
-    """
-    words = list(original[: len(original) - argument_count])
-    return [sys.executable or words[0], *words[1:]]
 
 
 def tail(path: str, start: int, limit: int) -> str:

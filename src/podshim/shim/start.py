@@ -23,6 +23,7 @@ import time
 from podshim.bundle import ADDRESS, PANIC_LOG, SHIM_PID, Bundle
 from podshim.shim import hosting, membership, placement, socketpath, spawn
 from podshim.shim.command import SERVE
+from podshim.shim.program import own_program
 from podshim.shim.rendezvous import Rendezvous, RendezvousError, knock
 
 TYPE_CHECKING = False
@@ -172,7 +173,7 @@ def _serve(
             if order.environment.get("SCHED_CORE"):
                 placement.schedule_together()
             server = spawn.spawn(
-                spawn.own_program(sys.orig_argv, len(sys.argv) - 1),
+                own_program(sys.orig_argv, len(sys.argv) - 1),
                 order.arguments(),
                 order.server_environment(),
                 order.bundle,
