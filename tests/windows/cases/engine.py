@@ -1,0 +1,78 @@
+"""What cases of the engine share: the real library's binding over the stand-in, and ids."""
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+assert sys.platform == "win32"
+
+# ruff: noqa: E402 - after the line that tells where this runs
+
+from podshim.engines.hcs.computecore import ComputeCoreDll
+from podshim.engines.hcs.hostservice import Service
+from podshim.engines.hcs.system import Hcs, HcsProcess, System
+from podshim.engines.hcs.timeouts import Timeouts
+from podshim.transport.pipes import PipeStream
+from podshim.win32.handles import Handle
+
+DOCUMENT = json.dumps(
+    {
+        "Owner": "Test",
+        "SchemaVersion": {"Major": 2, "Minor": 1},
+        "ShouldTerminateOnLastHandleClosed": True,
+        "Container": {"GuestOs": {"HostName": "box"}},
+    }
+)
+
+
+def open_stream(handle: int) -> PipeStream:
+    return PipeStream(Handle(handle, "a process's pipe"))
+
+
+@asynccontextmanager
+async def service(**timeouts: float) -> AsyncIterator[Service]:
+    made = Service(ComputeCoreDll, open_stream, Timeouts(**timeouts))
+    try:
+        yield made
+        assert len(made.notifications) == 0
+    finally:
+        await made.close()
+
+
+@asynccontextmanager
+async def created(name: str, **timeouts: float) -> AsyncIterator[System]:
+    async with service(**timeouts) as made:
+        system = await Hcs(made).create_system(name, DOCUMENT)
+        try:
+            yield system
+        finally:
+            await system.close()
+
+
+@asynccontextmanager
+async def running(name: str, **timeouts: float) -> AsyncIterator[System]:
+    async with created(name, **timeouts) as system:
+        await system.start()
+        yield system
+
+
+async def spawn(system: System, command_line: str, **parameters: Any) -> HcsProcess:
+    document = json.dumps({"CommandLine": command_line, **parameters})
+    return await system.create_process(document, command_line=command_line)
+
+
+async def read_all(stream: Any) -> bytes:
+    data = b""
+    while piece := await stream.read(4096):
+        data += piece
+    return data
+
+
+async def eventually(condition: Callable[[], Awaitable[bool]]) -> None:
+    """Wait until something holds that nothing tells of."""
+    async with asyncio.timeout(20):
+        while not await condition():  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
