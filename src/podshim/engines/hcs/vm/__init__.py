@@ -1,0 +1,1 @@
+"""Utility VMs: what hosts hypervisor-isolated Windows containers and all Linux containers."""
