@@ -80,8 +80,8 @@ def test_explicit_anywhere() -> None:
         (
             NumaRequest(nodes=(0, 1), processors=(4,), memory_mb=(1, 1)),
             (
-                "mismatch in number of physical numa nodes and the corresponding processor and memory"
-                " blocks count"
+                "mismatch in number of physical numa nodes and the corresponding processor"
+                " and memory blocks count"
             ),
         ),
         (
@@ -107,15 +107,15 @@ def test_explicit_anywhere() -> None:
         (
             NumaRequest(nodes=(0,), processors=(3,), memory_mb=(2048,)),
             (
-                "failed to validate vNUMA settings: vNUMA total processor count 3 does not match UVM"
-                " processor count 4"
+                "failed to validate vNUMA settings: vNUMA total processor count 3 does not match"
+                " UVM processor count 4"
             ),
         ),
         (
             NumaRequest(nodes=(0,), processors=(4,), memory_mb=(2047,)),
             (
-                "failed to validate vNUMA settings: vNUMA total memory 2047 does not match UVM memory"
-                " 2048"
+                "failed to validate vNUMA settings: vNUMA total memory 2047 does not match UVM"
+                " memory 2048"
             ),
         ),
     ],

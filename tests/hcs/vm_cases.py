@@ -30,14 +30,11 @@ DISKS = ConfidentialBoot(
 )
 FOLDER = LinuxBootFolder("C:\\shim\\LinuxBootFiles")
 WITH_VHD = replace(FOLDER, has_vhd=True)
-REGISTRY = [
-    {
-        "Key": {"Hive": "System", "Name": "CurrentControlSet\\Services\\x"},
-        "Name": "Start",
-        "Type": "DWord",
-        "DWordValue": 4,
-    }
-]
+REGISTRY = (
+    '[{"Key": {"Hive": "System", "Name": "CurrentControlSet\\\\Services\\\\x"},'
+    ' "Name": "Start", "Type": "DWord", "DWordValue": 4},'
+    ' {"Key": {"Hive": "System", "Name": "Select"}, "Name": "x", "Type": "DWord"}]'
+)
 #: What any VM can be asked for.
 EVERYTHING: Mapping[str, str] = {
     TOPOLOGY + "memory.sizeinmb": "3001",
@@ -74,9 +71,10 @@ NUMA_IMPLICIT: Mapping[str, str] = {
 
 def wcow(annotations: Mapping[str, str] | None = None, host: HostFacts = HOST) -> Document:
     """The document of a VM with a Windows guest."""
-    spec = windows_spec(annotations)
-    registry = REGISTRY if annotations else []
-    options = derivation.wcow(spec, "pod@vm", BUNDLE, replace(SHIM, build=host.build), registry)
+    named = {**annotations, VM + "wcow.additional-reg-keys": REGISTRY} if annotations else {}
+    options = derivation.wcow(
+        windows_spec(named), "pod@vm", BUNDLE, replace(SHIM, build=host.build)
+    )
     return vm_wcow.build(options, BOOT, host)
 
 

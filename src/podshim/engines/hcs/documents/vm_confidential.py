@@ -24,7 +24,7 @@ from podshim.engines.hcs.vm.options import ROOTFS_VHD, RootFs
 from podshim.errors import ShimError
 
 if TYPE_CHECKING:
-    from podshim.engines.hcs.documents.vm_parts import Json
+    from podshim.engines.hcs.documents.jsontext import Json
     from podshim.engines.hcs.vm.options import HostFacts, LcowOptions, WcowOptions
 
 #: The first vsock port of the bridge to the guest's agent; the next is for its first stream.

@@ -16,6 +16,7 @@ import ntpath
 from typing import TYPE_CHECKING
 
 from podshim.engines.hcs.documents import vm_parts as parts
+from podshim.engines.hcs.documents.container import SCHEMA_2_1
 from podshim.engines.hcs.vm import numa
 from podshim.engines.hcs.vm.options import RootFs
 from podshim.errors import ShimError
@@ -23,7 +24,7 @@ from podshim.errors import ShimError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from podshim.engines.hcs.documents.vm_parts import Json
+    from podshim.engines.hcs.documents.jsontext import Json
     from podshim.engines.hcs.vm.options import AssignedDevice, HostFacts, LcowOptions
 
 _log = logging.getLogger(__name__)
@@ -77,7 +78,7 @@ def build(
         StorageQoS=parts.storage_qos(options),
         ResourcePartitionId=options.resource_partition,
     )
-    return parts.system(options.owner, parts.SCHEMA_2_1, machine)
+    return parts.system(options.owner, SCHEMA_2_1, machine)
 
 
 def command_line(options: LcowOptions) -> str:

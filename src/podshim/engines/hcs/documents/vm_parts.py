@@ -1,9 +1,8 @@
 """What the documents of all VMs are put together from.
 
-Theory of operation. A document says only what is set: `members` leaves out what is false, 0, empty
-text, an empty list or None. An object stays though nothing is in it, for HCS takes `{}` as "there
-shall be one"; whoever wants it left out passes None. SCSI controllers are named by fixed GUIDs, so
-that a disk's place can be told before the VM exists.
+Theory of operation. A document says only what is set: `members` leaves out what is empty, but not
+an empty object, for HCS takes `{}` as "there shall be one"; for none, None is passed. SCSI
+controllers are named by fixed GUIDs, so that a disk's place can be told before the VM exists.
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ import binascii
 import hashlib
 from typing import TYPE_CHECKING
 
+from podshim.engines.hcs.documents.jsontext import Json, present
 from podshim.engines.hcs.vm.options import BUILD_CPU_GROUP_AT_CREATE, LcowOptions
 from podshim.errors import ShimError
 
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
     from podshim.engines.hcs.vm.numa import NumaTopology
     from podshim.engines.hcs.vm.options import HostFacts, VmOptions
-
-    Json = dict[str, object]
 
 SCSI_CONTROLLERS = (
     "df6d0690-79e5-55b6-a5ec-c1e2f77f580a",
@@ -37,17 +35,12 @@ EVERYONE = "D:P(A;;FA;;;WD)"
 #: The template "Microsoft Windows" of Hyper-V.
 SECURE_BOOT_TEMPLATE = "1734c6e8-3154-4dda-ba5f-a874cc483422"
 
-SCHEMA_2_1: Mapping[str, int] = {"Major": 2, "Minor": 1}
 SCHEMA_2_5: Mapping[str, int] = {"Major": 2, "Minor": 5}
 
 
 def members(**values: object) -> Json:
-    """An object of those values that say anything; an empty object does, None does not."""
-    return {
-        name: value
-        for name, value in values.items()
-        if value is not None and value is not False and value not in (0, "", [], ())
-    }
+    """An object of those values that are not empty; see `jsontext.present`."""
+    return present(values)
 
 
 def system(owner: str, schema: Mapping[str, int], machine: Json) -> Json:

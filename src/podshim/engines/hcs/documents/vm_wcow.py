@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from podshim.engines.hcs.documents import vm_parts as parts
+from podshim.engines.hcs.documents.container import SCHEMA_2_1
 from podshim.engines.hcs.vm import numa
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from podshim.engines.hcs.documents.vm_parts import Json
+    from podshim.engines.hcs.documents.jsontext import Json
     from podshim.engines.hcs.vm.options import HostFacts, WcowOptions
 
 #: The service that forwards the guest's logs.
@@ -64,7 +65,7 @@ def build(options: WcowOptions, boot: WindowsBoot, host: HostFacts) -> Json:
         share=share,
         disks={0: parts.disk(boot.scratch)},
     )
-    return parts.system(options.owner, parts.SCHEMA_2_1, machine)
+    return parts.system(options.owner, SCHEMA_2_1, machine)
 
 
 def share_options(options: WcowOptions, *, backup_privilege: bool = False) -> Json:

@@ -14,6 +14,7 @@ import ntpath
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypedDict
 
+from podshim.engines.hcs.documents import limits, registry
 from podshim.engines.hcs.vm import options as vm_options
 from podshim.engines.hcs.vm.numa import NumaRequest
 from podshim.engines.hcs.vm.options import AssignedDevice, LcowOptions, RootFs, WcowOptions
@@ -24,7 +25,7 @@ from podshim.hcsspec.reading import Member, annotations_of
 from podshim.hcsspec.sockets import socket_services
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from podshim.hcsspec.annotations import Annotation
 
@@ -169,22 +170,8 @@ def lcow(
     )
 
 
-def wcow(
-    spec: Mapping[str, object],
-    vm_id: str,
-    bundle: str,
-    shim: Shim,
-    registry: Sequence[Mapping[str, object]] = (),
-) -> WcowOptions:
-    """The options of a VM with a Windows guest; errors as of `lcow`.
-
-    Args:
-        spec: The sandbox's or single task's spec.
-        vm_id: The VM's id.
-        bundle: The bundle's folder.
-        shim: What they depend on beside that.
-        registry: Those of the values of the registry annotation that a guest may be given.
-    """
+def wcow(spec: Mapping[str, object], vm_id: str, bundle: str, shim: Shim) -> WcowOptions:
+    """The options of a VM with a Windows guest; arguments and errors as of `lcow`."""
     annotations = Annotations(annotations_of(spec))
     get = annotations.get
     confidential = bool(get(table.WCOW_SECURITY_POLICY))
@@ -194,7 +181,7 @@ def wcow(
         no_compartment_namespace=get(table.DISABLE_COMPARTMENT_NAMESPACE),
         no_direct_map=get(table.NO_DIRECT_MAP),
         utc=get(table.NO_INHERIT_TIMEZONE),
-        registry=tuple(registry),
+        registry=tuple(registry.annotated_values(annotations, table.VM_REGISTRY)),
         writable_efi=get(table.WCOW_WRITABLE_EFI),
         save_disks_to=_debug_folder(annotations, confidential=confidential),
         # The host sees nothing of a confidential guest that nobody asked for.
@@ -226,7 +213,7 @@ def _common(
     get = annotations.get
     resources = Member(spec)["windows"]["resources"]
     cpu, storage = resources["cpu"], resources["storage"]
-    memory = (resources["memory"]["limit"].unsigned(64) or 0) // (1 << 20)
+    memory = limits.megabytes(resources["memory"])
     partition = get(table.RESOURCE_PARTITION)
     default_processors = 1 if shim.processors == 1 else 2
     count = cpu["count"].unsigned(64) or default_processors
