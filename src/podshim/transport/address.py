@@ -1,16 +1,26 @@
-"""Addresses of shims and of containerd, as text and as what a socket takes; pure and light.
+"""Addresses of shims and of containerd, as text and as what a carrier takes; pure and light.
 
 Theory of operation. A shim prints its address as `unix://<path>`. Shims from before 2020 printed
 a bare name, and a client still takes text without `://` for the name of an abstract socket
 (containerd's shim contract). containerd's own endpoint, however, comes in the environment as a
 bare *path*. The text alone does not tell which, so there are two functions: `parse` for what a
 shim says, `parse_endpoint` for what containerd says of itself.
+
+On Windows both speak of named pipes: shims print the pipe's path, and containerd's endpoint is that
+or an `npipe://` URL of it, with either kind of slash. `parse_pipe` takes all of these.
 """
 
 UNIX = "unix://"
+NPIPE = "npipe://"
+#: What a pipe's path begins with.
+PIPE = "\\\\.\\pipe\\"
 
 #: The most bytes in the kernel's `sun_path`: 108, less the terminating or the leading NUL.
 MAX_LENGTH = 107
+
+
+#: The most UTF-16 units in a pipe's path, as Windows documents it.
+MAX_PIPE_LENGTH = 256
 
 
 class AddressError(ValueError):
@@ -60,6 +70,60 @@ class UnixAddress:
     def sockaddr(self) -> str:
         """What `socket.connect` takes."""
         return "\0" + self.name if self.abstract else self.name
+
+
+class PipeAddress:
+    r"""The address of a named pipe of this machine.
+
+    Args:
+        path: `\\.\pipe\<name>`, with either kind of slash; the name may contain backslashes.
+
+    Raises:
+        AddressError: It is no such path, or one that Windows would change or can't open.
+    """
+
+    __slots__ = ("path",)
+
+    def __init__(self, path: str) -> None:
+        plain = path.replace("/", "\\")
+        begin, name = plain[: len(PIPE)].lower(), plain[len(PIPE) :]
+        if begin not in {PIPE, "\\\\?\\pipe\\"} or not name:
+            raise AddressError(f"not the path of a named pipe of this machine: {path!r}")
+        if "\0" in name:
+            raise AddressError(f"an address must not contain a NUL byte: {path!r}")
+        if any(part in {"", ".", ".."} for part in name.split("\\")):
+            raise AddressError(f"the path of a named pipe is not plain: {path!r}")
+        self.path = PIPE + name
+        if len(self.path.encode("utf-16-le", "surrogatepass")) // 2 > MAX_PIPE_LENGTH:
+            raise AddressError(f'"{path}": pipe path too long (> {MAX_PIPE_LENGTH})')
+
+    def __str__(self) -> str:
+        return self.path
+
+    def __repr__(self) -> str:
+        return f"PipeAddress({self.path!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, PipeAddress) and self.path.lower() == other.path.lower()
+
+    def __hash__(self) -> int:
+        return hash(self.path.lower())
+
+
+def parse_pipe(text: str) -> PipeAddress:
+    """Parse the address of a shim or of containerd on Windows.
+
+    Args:
+        text: A pipe's path, or `npipe://` and a pipe's path.
+
+    Raises:
+        AddressError: The text has another scheme, or is no pipe's path.
+    """
+    if text.startswith(NPIPE):
+        return PipeAddress(text.removeprefix(NPIPE))
+    if "://" in text:
+        raise AddressError(f"unsupported address scheme: {text!r}")
+    return PipeAddress(text)
 
 
 def parse(text: str) -> UnixAddress:
