@@ -14,13 +14,18 @@ Windows reports failure in four ways, and there is a check for each: `check` for
 with `GetLastError`, `check_code` for a Win32 code, `check_hresult` for an HRESULT, `check_ntstatus`
 for an NTSTATUS. All raise `OSError` whose `winerror` is the normalised code and whose text is
 Windows' own. A thread's last error is ctypes' private copy: nothing in between can overwrite it.
+
+`start` runs this module: it imports next to nothing.
 """
 
 from __future__ import annotations
 
 import ctypes
 import sys
-from typing import Any  # ctypes converts as declared: mypy knows nothing of it
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any  # ctypes converts as declared: mypy knows nothing of it
 
 ERROR_FILE_NOT_FOUND = 2
 ERROR_PATH_NOT_FOUND = 3

@@ -7,12 +7,12 @@ be somebody else's by now; `release` gives the number away. None is inheritable 
 
 from __future__ import annotations
 
-import threading
+from _thread import allocate_lock
 from ctypes.wintypes import BOOL, DWORD, HANDLE
-from typing import TYPE_CHECKING
 
 from podshim.win32.binding import ERROR_INVALID_HANDLE, Library, check, failure
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
@@ -48,7 +48,7 @@ class Handle:
         if value is None or not is_handle(value):
             raise failure(ERROR_INVALID_HANDLE, what)
         self._value: int | None = value
-        self._lock = threading.Lock()
+        self._lock = allocate_lock()
         self.what = what
 
     def __repr__(self) -> str:
