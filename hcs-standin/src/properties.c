@@ -132,7 +132,8 @@ static void add_process(HANDLE process, DWORD id, void *context)
     wchar_t path[MAX_PATH] = L"";
     DWORD length = ARRAYSIZE(path);
     GetProcessTimes(process, &created, &ignored, &ignored, &ignored);
-    QueryFullProcessImageNameW(process, 0, path, &length);
+    if (!QueryFullProcessImageNameW(process, 0, path, &length) || !length)
+        return; /* it is still being made: Wine has neither its name nor its time of creation */
     const wchar_t *last = wcsrchr(path, L'\\');
     char *name = utf8_from(last ? last + 1 : path);
     text_add(answer, answer->data[answer->length - 1] == '[' ? "{" : ",{");

@@ -3,19 +3,21 @@
 import asyncio
 import json
 import sys
+import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Self
 
 assert sys.platform == "win32"
 
 # ruff: noqa: E402 - after the line that tells where this runs
 
+from podshim.engine import Stdio
 from podshim.engines.hcs.computecore import ComputeCoreDll
 from podshim.engines.hcs.hostservice import Service
 from podshim.engines.hcs.system import Hcs, HcsProcess, System
 from podshim.engines.hcs.timeouts import Timeouts
-from podshim.transport.pipes import PipeStream
+from podshim.transport.pipes import PipeListener, PipeStream, listen
 from podshim.win32.handles import Handle
 
 DOCUMENT = json.dumps(
@@ -76,3 +78,42 @@ async def eventually(condition: Callable[[], Awaitable[bool]]) -> None:
     async with asyncio.timeout(20):
         while not await condition():  # noqa: ASYNC110
             await asyncio.sleep(0.02)
+
+
+class Client:
+    """The streams of a process as containerd serves them: pipes that the shim dials."""
+
+    def __init__(self, *, stdin: bool = False, terminal: bool = False) -> None:
+        base = f"\\\\.\\pipe\\ctr-{uuid.uuid4()}-"
+        names = [*(["stdin"] if stdin else []), "stdout", *([] if terminal else ["stderr"])]
+        paths = {name: base + name for name in names}
+        self.stdio = Stdio(terminal=terminal, **paths)
+        self._listeners: dict[str, PipeListener] = {
+            name: listen(path) for name, path in paths.items()
+        }
+        self._accepts = {
+            name: asyncio.ensure_future(listener.accept())
+            for name, listener in self._listeners.items()
+        }
+
+    async def stream(self, name: str) -> PipeStream:
+        async with asyncio.timeout(20):
+            return await asyncio.shield(self._accepts[name])
+
+    async def read(self, name: str = "stdout") -> bytes:
+        """All that comes, to the end."""
+        async with asyncio.timeout(20):
+            return await read_all(await self.stream(name))
+
+    async def close(self) -> None:
+        for name, accept in self._accepts.items():
+            self._listeners[name].close()
+            for done in await asyncio.gather(accept, return_exceptions=True):
+                if isinstance(done, PipeStream):
+                    done.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()

@@ -1,0 +1,290 @@
+"""A process of a container: the init or an exec.
+
+Theory of operation. Its upstream streams are connected when it is made; the process itself is
+created by `start`, the init's after its container's start, and a relay copies between the two. Its
+end is settled once, by whatever comes first: the exit that the service tells, the end of the
+container (status 1 for a process that waits to be started), a failed start, or the loss of the
+service.
+
+A graceful signal may take until the process is dead, so nobody waits for its delivery; what goes
+wrong with it is logged.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from podshim.engine import Exit
+from podshim.engines.hcs import results
+from podshim.engines.hcs.results import ClosedError, HcsError
+from podshim.engines.hcs.stdio import ProcessEnds, Relay
+from podshim.errors import FailedPreconditionError, NotFoundError, ShimError
+from podshim.task.runhcs.host import WindowsProcess
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Coroutine, Mapping
+
+    from podshim.engine import Stdio
+    from podshim.engines.hcs.compute import ComputeProcess, ComputeSystem
+    from podshim.engines.hcs.stdio import Upstream
+
+    #: What the service is asked for to send a signal; None for a hard kill.
+    SignalChoice = Callable[[int], Mapping[str, str | int] | None]
+
+log = logging.getLogger(__name__)
+
+#: Status of a process whose container ended before it was started, or whose start failed.
+_NEVER_RAN = 1
+#: How long output may take after the process's end, s.
+_DRAIN = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """What a process is made of.
+
+    Args:
+        parameters: Its JSON document.
+        command_line: Its command line, for errors.
+        starts_container: Whether it is the init, whose start is its container's.
+        choose_signal: What becomes of a signal; raises FailedPreconditionError for one that
+            can't be sent.
+        signals_wait: Whether the sender of a signal waits for its delivery.
+    """
+
+    parameters: str
+    command_line: str
+    starts_container: bool
+    choose_signal: SignalChoice
+    signals_wait: bool = False
+
+
+class HcsContainerProcess(WindowsProcess):
+    """An init or exec in a compute system.
+
+    Args:
+        system: The container.
+        upstream: The client's streams, connected; owned from now on.
+        launch: What it is made of.
+        spawn: Lets a task go on that nobody waits for.
+    """
+
+    def __init__(
+        self,
+        system: ComputeSystem,
+        upstream: Upstream,
+        launch: Launch,
+        spawn: Callable[[Coroutine[None, None, None], str], asyncio.Task[None]],
+    ) -> None:
+        self._system = system
+        self._upstream = upstream
+        self._launch = launch
+        self._spawn = spawn
+        self._process: ComputeProcess | None = None
+        self._relay: Relay | None = None
+        self._watch: asyncio.Task[None] | None = None
+        self._starting = False
+        self._container_ended = False
+        #: Whether it has been given up by `delete`.
+        self.deleted = False
+        self._exit: Exit | None = None
+        self._ended = asyncio.Event()
+
+    @property
+    def pid(self) -> int:
+        """The host's process id; 0 before the start."""
+        return 0 if self._process is None else self._process.pid
+
+    @property
+    def stdio(self) -> Stdio:
+        """The streams as `State` tells them."""
+        return self._upstream.stdio
+
+    async def start(self) -> None:
+        """Start the process, the init's container first; a failed init ends its container.
+
+        Raises:
+            ShimError: It can't be started; its status is 1 then.
+        """
+        if self._starting or self._exit is not None:
+            raise FailedPreconditionError("the process has been started, or has ended")
+        self._starting = True
+        try:
+            if self._launch.starts_container:
+                await self._system.start()
+            process = await self._system.create_process(
+                self._launch.parameters, command_line=self._launch.command_line
+            )
+        except BaseException as error:
+            await self._give_up()
+            if isinstance(error, OSError):
+                raise ShimError(f"failed to start the process: {error}") from error
+            raise
+        self._process = process
+        pipes = process.pipes
+        ends = ProcessEnds(pipes.stdin, pipes.stdout, pipes.stderr, process.close_stdin)
+        self._relay = Relay(self._upstream, ends)
+        self._relay.start()
+        self._watch = asyncio.create_task(self._watch_end(process))
+        if self._container_ended:
+            await self._end_hard()
+
+    async def wait(self) -> Exit:
+        """Wait for the process's end, whatever becomes of its output."""
+        await self._ended.wait()
+        if self._exit is None:
+            raise ShimError("the process ended without a status")
+        return self._exit
+
+    async def kill(self, signal: int) -> None:
+        """Send a signal; one that only asks the process to end is delivered in the background.
+
+        Raises:
+            NotFoundError: The process has ended.
+            FailedPreconditionError: It is no signal that can be sent here.
+            ShimError: A hard kill failed.
+        """
+        if self._exit is not None:
+            raise NotFoundError("process already finished")
+        process = self._process
+        if process is None:
+            if self._starting:
+                raise FailedPreconditionError("the process is being started")
+            await self._end_unstarted()
+            return
+        options = self._launch.choose_signal(signal)
+        if options is None:
+            if not await _kill(process):
+                raise NotFoundError("process already finished")
+        elif self._launch.signals_wait:
+            if not await process.signal(options):
+                raise NotFoundError("process already finished")
+        else:
+            self._spawn(_deliver(process, options), f"hcs-signal-{process.pid}")
+
+    async def terminate(self) -> None:
+        """End a running process hard.
+
+        Raises:
+            ShimError: It could not be done.
+        """
+        if self._exit is None and self._process is not None:
+            await _kill(self._process)
+
+    async def resize(self, width: int, height: int) -> None:
+        """Give the console another size; nothing for a process that does not run.
+
+        Raises:
+            ShimError: The service refuses.
+        """
+        if self._exit is None and self._process is not None and self._upstream.stdio.terminal:
+            await self._process.resize(width & 0xFFFF, height & 0xFFFF)
+
+    async def close_stdin(self) -> None:
+        """End the process's input, after what the client has sent."""
+        await self._upstream.close_stdin()
+
+    async def delete(self) -> None:
+        """Let output drain, then give up the process's handle and the client's streams."""
+        self.deleted = True
+        try:
+            if self._exit is None:
+                await self._end_now()
+            if self._relay is not None:
+                await self._relay.drain(_DRAIN)
+            if self._process is not None:
+                await self._process.close()
+            if self._watch is not None:
+                await asyncio.wait((self._watch,))
+        finally:
+            await self._upstream.close()
+
+    async def container_ended(self) -> None:
+        """End with the container: a process that waits gets status 1, a running one is killed."""
+        self._container_ended = True
+        if self._exit is not None:
+            return
+        if self._process is not None:
+            await self._end_hard()
+        elif not self._starting:
+            await self._end_unstarted()
+
+    def lose(self) -> None:
+        """Settle the end of a process that nothing will be heard of any more."""
+        self._settle(results.UNKNOWN_EXIT_CODE)
+
+    async def _end_unstarted(self) -> None:
+        self._settle(_NEVER_RAN)
+        await self._upstream.close()
+
+    async def _end_now(self) -> None:
+        """End a process that is deleted while it runs, or was never started."""
+        if self._process is None:
+            self._settle(_NEVER_RAN)
+            return
+        await self._end_hard()
+        try:
+            async with asyncio.timeout(_DRAIN):
+                await self._ended.wait()
+        except TimeoutError:
+            log.warning("process %d is deleted, but has not told of its end", self.pid)
+            self.lose()
+
+    async def _end_hard(self) -> None:
+        if self._process is not None:
+            try:
+                await _kill(self._process)
+            except (ShimError, OSError) as error:
+                log.warning("process %d can't be killed: %s", self.pid, error)
+
+    async def _give_up(self) -> None:
+        """Clean up after a failed start: the init's container goes with it."""
+        self._settle(_NEVER_RAN)
+        await self._upstream.close()
+        if self._launch.starts_container:
+            await _attempt(self._system.terminate())
+            await _attempt(self._system.close())
+
+    async def _watch_end(self, process: ComputeProcess) -> None:
+        try:
+            code = await process.wait()
+        except ClosedError:
+            return  # our handle's end is not the process's
+        except HcsError as error:
+            log.warning("%s", error)
+            code = results.UNKNOWN_EXIT_CODE
+        self._settle(code)
+
+    def _settle(self, status: int) -> None:
+        if self._exit is None:
+            self._exit = Exit(status, time.time_ns())
+            self._ended.set()
+
+
+async def _kill(process: ComputeProcess) -> bool:
+    """Kill it; False if there was nothing to kill."""
+    try:
+        return await process.kill()
+    except HcsError as error:
+        if results.is_already_stopped(error.result):
+            return True
+        raise
+
+
+async def _deliver(process: ComputeProcess, options: Mapping[str, str | int]) -> None:
+    try:
+        if not await process.signal(options):
+            log.info("process %d was gone before its signal", process.pid)
+    except (ShimError, OSError) as error:
+        log.warning("process %d did not get its signal: %s", process.pid, error)
+
+
+async def _attempt(work: Awaitable[None]) -> None:
+    try:
+        await work
+    except (ShimError, OSError) as error:
+        log.warning("%s", error)
