@@ -38,6 +38,7 @@ from ttrpc.ttrpc_support import (
     raw_connection,
     raw_server,
     receive_frame,
+    send,
     word,
 )
 
@@ -221,8 +222,7 @@ async def test_the_server_answers_at_the_deadline_whatever_the_handler_does(
     text = b"context deadline exceeded"
     payload = b"\x0a\x11podshim.test.Echo\x12\x03Say\x1a\x0a\x0a\x08stubborn\x20\xc0\x84\x3d"
     async with raw_connection(server) as sock:
-        loop = asyncio.get_running_loop()
-        await loop.sock_sendall(sock, len(payload).to_bytes(4, "big") + b"\0\0\0\1\1\0" + payload)
+        await send(sock, len(payload).to_bytes(4, "big") + b"\0\0\0\1\1\0" + payload)
         stream_id, kind, flags, answer = await receive_frame(sock)
         assert (stream_id, kind, flags) == (1, 2, 0)
         assert answer == b"\x0a\x1d\x08\x04\x12\x19" + text
@@ -231,7 +231,7 @@ async def test_the_server_answers_at_the_deadline_whatever_the_handler_does(
         echo.release.set()
         await eventually(lambda: server.calls == 0)
         payload = b"\x0a\x11podshim.test.Echo\x12\x03Say\x1a\x03\x0a\x01x"
-        await loop.sock_sendall(sock, len(payload).to_bytes(4, "big") + b"\0\0\0\3\1\0" + payload)
+        await send(sock, len(payload).to_bytes(4, "big") + b"\0\0\0\3\1\0" + payload)
         assert (await receive_frame(sock))[0] == 3
 
 
@@ -243,9 +243,7 @@ async def test_a_deadline_that_has_passed(server: Server, echo: Echo) -> None:
             assert caught.value.code is Code.DEADLINE_EXCEEDED
     payload = b"\x0a\x11podshim.test.Echo\x12\x03Say\x20" + b"\xff" * 9 + b"\x01"
     async with raw_connection(server) as sock:
-        await asyncio.get_running_loop().sock_sendall(
-            sock, len(payload).to_bytes(4, "big") + b"\0\0\0\1\1\0" + payload
-        )
+        await send(sock, len(payload).to_bytes(4, "big") + b"\0\0\0\1\1\0" + payload)
         assert (await receive_frame(sock))[3].endswith(b"context deadline exceeded")
     assert not echo.contexts
 
@@ -310,9 +308,8 @@ async def test_a_late_answer_is_dropped() -> None:
         assert client.open_calls == 0
         call = asyncio.create_task(client.call(SAY, word("hi")))
         assert (await receive_frame(sock))[0] == 3
-        loop = asyncio.get_running_loop()
-        await loop.sock_sendall(sock, b"\0\0\0\5\0\0\0\1\2\0\x12\x03\x0a\x01a")
-        await loop.sock_sendall(sock, b"\0\0\0\5\0\0\0\3\2\0\x12\x03\x0a\x01b")
+        await send(sock, b"\0\0\0\5\0\0\0\1\2\0\x12\x03\x0a\x01a")
+        await send(sock, b"\0\0\0\5\0\0\0\3\2\0\x12\x03\x0a\x01b")
         assert await call == word("b")
 
 
@@ -386,6 +383,6 @@ async def test_a_server_that_ends_a_client_stream_without_a_response() -> None:
     async with raw_server() as (client, sock), client.stream(JOIN) as stream:
         response = asyncio.create_task(stream.response())
         await receive_frame(sock)
-        await asyncio.get_running_loop().sock_sendall(sock, b"\0\0\0\0\0\0\0\1\3\5")
+        await send(sock, b"\0\0\0\0\0\0\0\1\3\5")
         with pytest.raises(ProtocolError, match="received data from non-streaming server"):
             await response

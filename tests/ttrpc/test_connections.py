@@ -24,6 +24,7 @@ from ttrpc.ttrpc_support import (
     pair,
     raw_connection,
     raw_server,
+    receive,
     receive_frame,
     request,
     send,
@@ -137,7 +138,7 @@ async def test_a_client_that_was_closed_before_it_connected(server: Server) -> N
     async with raw_server() as (client, sock):
         client.close()
         await client.closed
-        assert await asyncio.get_running_loop().sock_recv(sock, 1) == b""
+        assert await receive(sock, 1) == b""
 
     def closed() -> Client:
         client = Client()
@@ -145,7 +146,7 @@ async def test_a_client_that_was_closed_before_it_connected(server: Server) -> N
         return client
 
     async with raw_server(closed) as (client, sock):
-        assert await asyncio.get_running_loop().sock_recv(sock, 1) == b""
+        assert await receive(sock, 1) == b""
 
 
 async def test_waiting_for_the_end_can_be_given_up(server: Server) -> None:

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import sys
+import uuid
 from contextlib import asynccontextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
 from google.protobuf.message import DecodeError
 from google.protobuf.wrappers_pb2 import BytesValue, Int64Value, StringValue
 
 from podshim.errors import Code, NotFoundError
+from podshim.transport.address import PIPE
+from podshim.transport.pipe_stream import PipeStream
+from podshim.transport.pipe_transport import PipeTransport
+from podshim.transport.pipes import dial, listen
 from podshim.ttrpc import Client, Kind, MethodDescriptor, Server, Service, StatusError
 
 if TYPE_CHECKING:
@@ -32,6 +38,9 @@ SPELL = MethodDescriptor(SERVICE, "Spell", Kind.SERVER_STREAM, StringValue, Stri
 TALK = MethodDescriptor(SERVICE, "Talk", Kind.BIDI, StringValue, StringValue)
 
 DEADLINE = 30.0
+
+#: An end of a connection without ttrpc; a socket does not block.
+Raw: TypeAlias = socket.socket | PipeStream
 
 
 class Echo:
@@ -136,26 +145,26 @@ def context_status(context: CallContext) -> tuple[Code, str]:
 
 
 @asynccontextmanager
-async def raw_connection(server: Server, peer: Peer | None = None) -> AsyncIterator[socket.socket]:
-    """A connection to a server whose other end is a bare socket, not blocking."""
-    ours, theirs = socket.socketpair()
+async def raw_connection(server: Server, peer: Peer | None = None) -> AsyncIterator[Raw]:
+    """A connection to a server whose other end is bare."""
+    theirs = await _connect(lambda: server.protocol(peer))
     with theirs:
-        theirs.settimeout(0)
-        loop = asyncio.get_running_loop()
-        await loop.connect_accepted_socket(lambda: server.protocol(peer), ours)
         yield theirs
 
 
 @asynccontextmanager
 async def raw_server(
     make: Callable[[], Client] = Client,
-) -> AsyncIterator[tuple[Client, socket.socket]]:
-    """A client whose server is a bare socket, not blocking."""
-    ours, theirs = socket.socketpair()
-    with theirs:
-        theirs.settimeout(0)
-        _, client = await asyncio.get_running_loop().create_connection(make, sock=ours)
-        async with client:
+) -> AsyncIterator[tuple[Client, Raw]]:
+    """A client whose server is bare."""
+    made: list[Client] = []
+
+    def protocol() -> Client:
+        made.append(make())
+        return made[0]
+
+    with await _connect(protocol) as theirs:
+        async with made[0] as client:
             yield client, theirs
 
 
@@ -166,12 +175,27 @@ async def pair(
     peer: Peer | None = None,
 ) -> AsyncIterator[Client]:
     """A client connected to a server; both are left as they are found."""
-    ours, theirs = socket.socketpair()
-    loop = asyncio.get_running_loop()
-    await loop.connect_accepted_socket(lambda: server.protocol(peer), ours)
-    _, client = await loop.create_connection(make, sock=theirs)
+    theirs = await _connect(lambda: server.protocol(peer))
+    if isinstance(theirs, PipeStream):
+        client = make()
+        PipeTransport(theirs.detach(), client)
+    else:
+        _, client = await asyncio.get_running_loop().create_connection(make, sock=theirs)
     async with client:
         yield client
+
+
+async def _connect(make: Callable[[], asyncio.Protocol]) -> Raw:
+    """Make a connection with a protocol at one end: of sockets, or on Windows of a pipe."""
+    if sys.platform == "win32":
+        with listen(f"{PIPE}podshim-ttrpc-{uuid.uuid4()}") as listener:
+            theirs = await dial(listener.address)
+            PipeTransport(await listener.accept_pipe(), make())
+        return theirs
+    ours, bare = socket.socketpair()
+    bare.settimeout(0)
+    await asyncio.get_running_loop().connect_accepted_socket(make, ours)
+    return bare
 
 
 def word(value: str) -> StringValue:
@@ -185,14 +209,26 @@ def channel_of(server: Server) -> ServerChannel:
     return channel
 
 
-async def send(sock: socket.socket, data: bytes) -> None:
-    """Write all of it to a bare socket."""
+async def send(sock: Raw, data: bytes) -> None:
+    """Write all of it to a bare end."""
     async with asyncio.timeout(DEADLINE):
-        await asyncio.get_running_loop().sock_sendall(sock, data)
+        if isinstance(sock, PipeStream):
+            await sock.write(data)
+        else:
+            await asyncio.get_running_loop().sock_sendall(sock, data)
 
 
-def send_some(sock: socket.socket, data: bytes) -> int | None:
-    """Send what the kernel takes; None if that is nothing."""
+async def receive(sock: Raw, size: int) -> bytes:
+    """Read at most so many bytes of a bare end."""
+    async with asyncio.timeout(DEADLINE):
+        if isinstance(sock, PipeStream):
+            return await sock.read(size)
+        return await asyncio.get_running_loop().sock_recv(sock, size)
+
+
+def send_some(sock: Raw, data: bytes) -> int | None:
+    """Send what the kernel takes; None if that is nothing. Pipes have no such call."""
+    assert isinstance(sock, socket.socket)
     try:
         return sock.send(data)
     except BlockingIOError:
@@ -206,19 +242,18 @@ async def eventually(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.001)
 
 
-async def receive_exactly(sock: socket.socket, size: int) -> bytes:
-    """Read so many bytes of a bare socket."""
-    loop = asyncio.get_running_loop()
+async def receive_exactly(sock: Raw, size: int) -> bytes:
+    """Read so many bytes of a bare end."""
     data = b""
     async with asyncio.timeout(DEADLINE):
         while len(data) < size:
-            part = await loop.sock_recv(sock, size - len(data))
+            part = await receive(sock, size - len(data))
             assert part, f"the connection ended after {data!r}"
             data += part
     return data
 
 
-async def receive_frame(sock: socket.socket) -> tuple[int, int, int, bytes]:
+async def receive_frame(sock: Raw) -> tuple[int, int, int, bytes]:
     """Read one frame: stream id, type, flags, payload. Written by the layout, not our codec."""
     header = await receive_exactly(sock, 10)
     length = int.from_bytes(header[:4], "big")

@@ -64,6 +64,16 @@ class PipeStream(DuplexStream):
         """
         return client_process_id(self._pipe.handle)
 
+    def detach(self) -> OverlappedPipe:
+        """Give the pipe away, for a `PipeTransport`; the stream must not be used any more.
+
+        Raises:
+            ValueError: Something has been read and not been taken.
+        """
+        if self._reading is not None or self._rest:
+            raise ValueError("a stream that is being read can't be detached")
+        return self._pipe
+
     def close(self) -> None:
         """Close the pipe; what is under way fails."""
         self._pipe.close()

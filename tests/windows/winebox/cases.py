@@ -13,6 +13,9 @@ from pathlib import Path
 
 from windows.winebox.box import Box
 
+#: Where this checkout's tests lie.
+TESTS = Path(__file__).parents[2]
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -37,6 +40,7 @@ def run(
     folder: Path,
     *,
     env: Mapping[str, str] | None = None,
+    without: Sequence[str] = (),
     timeout: float = 600.0,
 ) -> dict[str, Outcome]:
     """Run all cases of some files on Windows, in one go.
@@ -46,6 +50,7 @@ def run(
         files: the files of cases, of one folder.
         folder: an empty folder for temporary files.
         env: variables for the cases.
+        without: the names of tests that only fit Linux, as ``file.py::test_name``.
         timeout: seconds for all cases together.
 
     Returns:
@@ -72,8 +77,9 @@ def run(
     words = ["python", "-m", "pytest", "-q", "-p", "no:cacheprovider"]
     words += [word for setting in settings for word in ("-o", setting)]
     words += [word for option in options.items() for word in option]
+    words += [word for name in without for word in ("--deselect", name)]
     # As on Linux, helpers are found as ``windows.cases``.
-    variables = {**(env or {}), "PYTHONPATH": box.windows_path(files[0].parents[2])}
+    variables = {**(env or {}), "PYTHONPATH": box.windows_path(TESTS)}
     done = box.run(
         [*words, *map(box.windows_path, files)],
         env=variables,
