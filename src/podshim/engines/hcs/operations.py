@@ -95,10 +95,10 @@ class CallThreads:
 
     Args:
         most: How many at the most.
-        watchdog: After how many seconds a call that runs is logged.
+        watchdog: After how many seconds a call that runs is logged; None for never.
     """
 
-    def __init__(self, *, most: int = _MOST_THREADS, watchdog: float = 240.0) -> None:
+    def __init__(self, *, most: int = _MOST_THREADS, watchdog: float | None = 240.0) -> None:
         self._most = most
         self._watchdog = watchdog
         self._changed = threading.Condition()
@@ -116,10 +116,13 @@ class CallThreads:
         """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
-        watchdog = loop.call_later(self._watchdog, _complain, what, self._watchdog)
+        watchdog = None
+        if self._watchdog is not None:
+            watchdog = loop.call_later(self._watchdog, _complain, what, self._watchdog)
 
         def settle(value: T | None, error: BaseException | None) -> None:
-            watchdog.cancel()
+            if watchdog is not None:
+                watchdog.cancel()
             if future.done():
                 return
             if error is not None:
