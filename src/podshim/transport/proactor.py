@@ -107,3 +107,23 @@ class OverlappedPipe:
         self._running.add(operation)
         operation.add_done_callback(self._running.discard)
         return operation
+
+
+def signalled(handle: Handle) -> asyncio.Future[bool]:
+    """Wait until a kernel object is signalled, as a process is by its end.
+
+    Args:
+        handle: The object; it must stay open until the future is done.
+
+    Returns:
+        A future on the running Proactor loop.
+
+    Raises:
+        OSError: The running loop is no Proactor loop, or the object can't be waited for.
+    """
+    loop = asyncio.get_running_loop()
+    # Any: as in `OverlappedPipe`.
+    proactor: Any = getattr(loop, "_proactor", None)
+    if proactor is None:
+        raise failure(ERROR_NOT_SUPPORTED, f"{loop!r} for handles")
+    return cast("asyncio.Future[bool]", proactor.wait_for_handle(handle.value))

@@ -77,9 +77,10 @@ def is_group(name: str) -> bool:
         found = _group_info(None, name, 1, byref(info)) == 0
     except OSError:
         return False  # a system without this function has no groups to tell of
-    if info.value:
-        _free(info)
-    return found
+    if not info.value:
+        return False
+    _free(info)
+    return bool(found)
 
 
 def add_user(name: str, password: str) -> None:
@@ -98,12 +99,17 @@ def add_user(name: str, password: str) -> None:
 
 
 def delete_user(name: str) -> None:
-    """Delete a local account.
+    """Delete a local account, if there is one of this name. Blocks.
+
+    Args:
+        name: The account's name.
 
     Raises:
-        OSError: It can't be; `winerror` is `NERR_USER_NOT_FOUND` where there is none.
+        OSError: It can't be deleted.
     """
-    check_code(_user_delete(None, name), name)
+    code = _user_delete(None, name)
+    if code != NERR_USER_NOT_FOUND:
+        check_code(code, name)
 
 
 def add_to_group(group: str, user: str) -> None:

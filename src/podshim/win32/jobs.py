@@ -2,8 +2,9 @@
 
 Theory of operation. A process that is created into a job stays in it, and so do its descendants.
 Limits and questions go through two calls, with a number that says what about and a structure of
-that kind; a kind that this Windows does not know fails like a wrong argument. `KILL_ON_JOB_CLOSE`
-makes the last handle the owner of the processes: whatever becomes of us, they end.
+that kind. A kind that this Windows does not know fails like a wrong argument; so it is asked about
+before it is set, and `ERROR_NOT_SUPPORTED` raised then. `KILL_ON_JOB_CLOSE` makes the last handle
+the owner of the processes: whatever becomes of us, they end.
 """
 
 from __future__ import annotations
@@ -13,7 +14,17 @@ from ctypes import POINTER, Structure, byref, c_int64, c_size_t, c_uint64, c_voi
 from ctypes.wintypes import BOOL, DWORD, HANDLE, LPCWSTR, ULONG, WORD
 from typing import TYPE_CHECKING, Final
 
-from podshim.win32.binding import ERROR_MORE_DATA, Library, check, code_of, failure, last_error
+from podshim.win32.binding import (
+    ERROR_ALREADY_EXISTS,
+    ERROR_INVALID_PARAMETER,
+    ERROR_MORE_DATA,
+    ERROR_NOT_SUPPORTED,
+    Library,
+    check,
+    code_of,
+    failure,
+    last_error,
+)
 from podshim.win32.handles import Handle
 
 if TYPE_CHECKING:
@@ -36,6 +47,8 @@ CPU_RATE_WEIGHT: Final = 2
 CPU_RATE_HARD_CAP: Final = 4
 _IO_RATE_ENABLE: Final = 1
 _IO_ATTRIBUTION_ENABLE: Final = 1
+#: More processor groups than Windows has.
+_MOST_GROUPS: Final = 64
 
 
 class BasicAccounting(Structure):
@@ -152,12 +165,12 @@ class Job:
     def __init__(self, name: str) -> None:
         self.name = name
         value = _create_job(None, name)
-        taken = last_error() == 183  # ERROR_ALREADY_EXISTS: the handle is another's job
+        taken = last_error() == ERROR_ALREADY_EXISTS  # then the handle is another's job
         check(value, name)
         self.handle = Handle(value, name)
         if taken:
             self.handle.close()
-            raise failure(183, name)
+            raise failure(ERROR_ALREADY_EXISTS, name)
 
     def close(self) -> None:
         """Close our handle; any number of times."""
@@ -205,7 +218,7 @@ class Job:
             OSError: It can't be set.
         """
         rate = _CpuRate()
-        self._query(_CPU_RATE, rate)
+        self._query_known(_CPU_RATE, rate)
         rate.ControlFlags |= _CPU_RATE_ENABLE | kind
         rate.Value = value
         self._set(_CPU_RATE, rate)
@@ -219,6 +232,7 @@ class Job:
         Raises:
             OSError: It can't be set.
         """
+        self._query_known(_GROUPS, (_GroupAffinity * _MOST_GROUPS)())
         entries = (_GroupAffinity * len(groups))()
         for entry, (mask, group) in zip(entries, groups, strict=True):
             entry.Mask, entry.Group = mask, group
@@ -243,7 +257,10 @@ class Job:
         Raises:
             OSError: This Windows can't.
         """
-        self._set(_IO_ATTRIBUTION, IoAttribution(ControlFlags=_IO_ATTRIBUTION_ENABLE))
+        try:
+            self._set(_IO_ATTRIBUTION, IoAttribution(ControlFlags=_IO_ATTRIBUTION_ENABLE))
+        except OSError as error:
+            raise _known(error) from None
 
     def make_silo(self) -> None:
         """Make it a silo, with object and file names of its own; there is no way back.
@@ -310,7 +327,7 @@ class Job:
             OSError: This Windows does not tell.
         """
         usage = MemoryUsage()
-        self._query(_MEMORY_USAGE, usage)
+        self._query_known(_MEMORY_USAGE, usage)
         return usage
 
     def io(self) -> IoAttribution:
@@ -320,7 +337,7 @@ class Job:
             OSError: This Windows does not tell.
         """
         figures = IoAttribution(ControlFlags=_IO_ATTRIBUTION_ENABLE)
-        self._query(_IO_ATTRIBUTION, figures)
+        self._query_known(_IO_ATTRIBUTION, figures)
         return figures
 
     def holds(self, process: Handle) -> bool:
@@ -336,9 +353,23 @@ class Job:
     def _set(self, kind: int, value: Structure | ctypes.Array[_GroupAffinity]) -> None:
         check(_set_information(self.handle.value, kind, byref(value), sizeof(value)), self.name)
 
-    def _query(self, kind: int, into: Structure) -> None:
+    def _query_known(self, kind: int, into: Structure | ctypes.Array[_GroupAffinity]) -> None:
+        """Ask about a kind that not every Windows knows."""
+        try:
+            self._query(kind, into)
+        except OSError as error:
+            raise _known(error) from None
+
+    def _query(self, kind: int, into: Structure | ctypes.Array[_GroupAffinity]) -> None:
         size = sizeof(into)
         check(_query_information(self.handle.value, kind, byref(into), size, None), self.name)
+
+
+def _known(error: OSError) -> OSError:
+    """The error, or that the kind of information is not supported: the arguments were right."""
+    if code_of(error) == ERROR_INVALID_PARAMETER:
+        return failure(ERROR_NOT_SUPPORTED, error.filename or "")
+    return error
 
 
 def _id_list(room: int) -> tuple[tuple[str, type], ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from ctypes import POINTER, Structure, byref, c_int64, c_size_t, c_uint64, c_void_p, sizeof
+from ctypes import POINTER, Structure, byref, c_int64, c_uint64, c_void_p, sizeof
 from ctypes.wintypes import LONG, ULONG, USHORT
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
