@@ -55,21 +55,13 @@ class Gate:
         await self._opened.wait()
 
 
-class FakeEngine(Engine):
-    runtime_name = "io.containerd.fake.v1"
+class Stage:
+    """Where a fake engine's calls come in: what they are called, and what a test does to them."""
 
-    def __init__(self, environment: Environment | None = None) -> None:
-        super().__init__(environment or Environment("default", "fake"))
+    def __init__(self) -> None:
         self.calls: list[str] = []
         self.violations: list[str] = []
-        self.containers: dict[str, FakeContainer] = {}
-        #: Every process that was ever made and not freed, by `c1` or `c1/e1`.
-        self.processes: dict[str, FakeProcess] = {}
-        #: If so, an end by signal 9 waits for the engine's last word on memory, in real time.
-        self.sees_memory = False
         self.now = 1_700_000_000_000_000_000
-        #: The ids of containers whose last deletion was made to fail.
-        self.left_over: set[str] = set()
         self._gates: dict[str, Gate] = {}
         self._errors: defaultdict[str, list[Exception]] = defaultdict(list)
         self._pid = 1000
@@ -96,6 +88,21 @@ class FakeEngine(Engine):
             await gate.pass_through()
         if self._errors[call]:
             raise self._errors[call].pop(0)
+
+
+class FakeEngine(Stage, Engine):
+    runtime_name = "io.containerd.fake.v1"
+
+    def __init__(self, environment: Environment | None = None) -> None:
+        Stage.__init__(self)
+        Engine.__init__(self, environment or Environment("default", "fake"))
+        self.containers: dict[str, FakeContainer] = {}
+        #: Every process that was ever made and not freed, by `c1` or `c1/e1`.
+        self.processes: dict[str, FakeProcess] = {}
+        #: If so, an end by signal 9 waits for the engine's last word on memory, in real time.
+        self.sees_memory = False
+        #: The ids of containers whose last deletion was made to fail.
+        self.left_over: set[str] = set()
 
     async def create(self, request: CreateRequest) -> Container:
         await self.enter(f"create {request.id}")
