@@ -9,6 +9,7 @@ The `start` command imports this module: it stays free of heavy imports (json on
 """
 
 import os
+import time
 
 CONFIG = "config.json"
 ADDRESS = "address"
@@ -20,6 +21,13 @@ ROOTFS = "rootfs"
 
 #: No spec that containerd writes comes near this; a larger file is refused, not read.
 MAX_CONFIG_SIZE = 64 << 20
+
+_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+for _name in ("O_CLOEXEC", "O_NOFOLLOW", "O_NOINHERIT", "O_BINARY"):  # what this system has
+    _NEW_FILE |= getattr(os, _name, 0)
+#: For how long a file that somebody has open may keep Windows from replacing it, in s.
+_REPLACE_TIMEOUT = 1.0
+_PAUSE = 0.01
 
 
 class BundleError(Exception):
@@ -103,8 +111,7 @@ class Bundle:
         """
         path = self.file(name)
         temporary = f"{self.path}/.{name}.{os.getpid()}"
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0)
-        fd = os.open(temporary, flags, mode)
+        fd = os.open(temporary, _NEW_FILE, mode)
         try:
             try:
                 if hasattr(os, "fchmod"):
@@ -114,7 +121,7 @@ class Bundle:
                     view = view[os.write(fd, view) :]
             finally:
                 os.close(fd)
-            os.replace(temporary, path)
+            _replace(temporary, path)
         except BaseException:
             os.unlink(temporary)
             raise
@@ -189,3 +196,34 @@ class Bundle:
             os.unlink(self.file(EXIT_RECORD))
         except FileNotFoundError:
             pass
+
+
+def tail(path: str, start: int, limit: int) -> str:
+    """The last part of a file that has grown.
+
+    Args:
+        path: The file; one that can't be read counts as empty.
+        start: Where its new part begins.
+        limit: The most bytes wanted.
+    """
+    try:
+        with open(path, "rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(start, size - limit))
+            return file.read(limit).decode(errors="replace")
+    except OSError:
+        return ""
+
+
+def _replace(temporary: str, path: str) -> None:
+    """Put a file in the place of another; on Windows a reader may hold that up for a moment."""
+    deadline = time.monotonic() + (_REPLACE_TIMEOUT if os.name == "nt" else 0.0)
+    while True:
+        try:
+            os.replace(temporary, path)
+        except PermissionError:
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(_PAUSE)
+        else:
+            return

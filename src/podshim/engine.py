@@ -109,11 +109,19 @@ class EngineInfo:
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """What the shim tells its engine at the start: where it runs, and whether to be talkative."""
+    """What the shim tells its engine at the start.
+
+    Args:
+        namespace: containerd's namespace of its containers.
+        shim_id: The id of the task or sandbox that it was started for.
+        debug: Whether to be talkative.
+        scrub_logs: Whether secrets are taken out of documents before they are logged.
+    """
 
     namespace: str
     shim_id: str
     debug: bool = False
+    scrub_logs: bool = True
 
 
 class Process(ABC):

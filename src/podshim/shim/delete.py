@@ -17,10 +17,9 @@ import os
 import time
 
 from podshim import wire
-from podshim.bundle import ADDRESS, PANIC_LOG, Bundle, BundleError
+from podshim.bundle import ADDRESS, PANIC_LOG, Bundle, BundleError, tail
 from podshim.shim import socketpath
 from podshim.shim.rendezvous import Rendezvous, RendezvousError
-from podshim.shim.spawn import tail
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -89,15 +89,14 @@ class Visitor:
 
     def _connect(self, container_id: str, deadline: float) -> bytes:
         """Call Task/Connect; return the response message."""
-        connection = _Timed(self._connection, deadline)
         request = wire.ttrpc_request(
             wire.TASK_SERVICE,
             "Connect",
             wire.connect_request(container_id),
-            int(connection.remaining() * 1e9),
+            int(_remaining(deadline) * 1e9),
             wire.JOINING,
         )
-        response = blocking.call(connection, request)
+        response = blocking.call(_Timed(self._connection), request, deadline)
         if response.code == _UNAVAILABLE:
             raise ConnectionResetError(response.message)
         if response.code:
@@ -111,23 +110,27 @@ class Visitor:
 class _Timed:
     """A socket whose every call ends by a deadline."""
 
-    __slots__ = ("_deadline", "_socket")
+    __slots__ = ("_socket",)
 
-    def __init__(self, connection: _socket.socket, deadline: float) -> None:
+    def __init__(self, connection: _socket.socket) -> None:
         self._socket = connection
-        self._deadline = deadline
 
-    def remaining(self) -> float:
-        """How long the next call may take, in s."""
-        remaining = self._deadline - time.monotonic()
-        if remaining <= 0:
-            raise TimeoutError
-        return max(remaining, _SHORTEST_WAIT)
-
-    def send_all(self, data: bytes) -> None:
-        self._socket.settimeout(self.remaining())
+    def send_all(self, data: bytes, deadline: float) -> None:
+        self._socket.settimeout(_remaining(deadline))
         self._socket.sendall(data)
 
-    def recv(self, limit: int) -> bytes:
-        self._socket.settimeout(self.remaining())
+    def recv(self, limit: int, deadline: float) -> bytes:
+        self._socket.settimeout(_remaining(deadline))
         return self._socket.recv(limit)
+
+
+def _remaining(deadline: float) -> float:
+    """How long the next call may take, in s.
+
+    Raises:
+        TimeoutError: It is too late.
+    """
+    remaining = deadline - time.monotonic()
+    if remaining <= 0:
+        raise TimeoutError
+    return max(remaining, _SHORTEST_WAIT)

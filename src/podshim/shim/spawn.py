@@ -17,6 +17,8 @@ import os
 import select
 import time
 
+from podshim.bundle import tail
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -155,20 +157,3 @@ def spawn(
         for fd in owned:
             os.close(fd)
     return Server(pid, ready, path, size)
-
-
-def tail(path: str, start: int, limit: int) -> str:
-    """The last part of a file that has grown.
-
-    Args:
-        path: The file; one that can't be read counts as empty.
-        start: Where its new part begins.
-        limit: The most bytes wanted.
-    """
-    try:
-        with open(path, "rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(start, size - limit))
-            return file.read(limit).decode(errors="replace")
-    except OSError:
-        return ""

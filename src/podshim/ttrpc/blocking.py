@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     class Connection(Protocol):
         """A connection whose calls wait, and raise TimeoutError when it is too late."""
 
-        def send_all(self, data: bytes) -> None:
+        def send_all(self, data: bytes, deadline: float) -> None:
             """Send all of the data."""
 
-        def recv(self, limit: int) -> bytes:
+        def recv(self, limit: int, deadline: float) -> bytes:
             """Receive what there is; nothing when the other end has closed."""
 
 
@@ -25,22 +25,23 @@ _STREAM = 1
 _CHUNK = 65536
 
 
-def call(connection: "Connection", request: bytes) -> wire.TtrpcResponse:
+def call(connection: "Connection", request: bytes, deadline: float) -> wire.TtrpcResponse:
     """Send a request and wait for its response.
 
     Args:
         connection: A connection on which nothing has been sent yet.
         request: The request message, as `wire.ttrpc_request` makes it.
+        deadline: When to give up, by the monotonic clock (s).
 
     Raises:
         ConnectionResetError: The other end closed the connection before it had answered.
         wire.WireError: It answered with something else than a ttrpc response.
         OSError: The connection's own reason, a TimeoutError among them.
     """
-    connection.send_all(frames.encode(_STREAM, frames.REQUEST, 0, request))
+    connection.send_all(frames.encode(_STREAM, frames.REQUEST, 0, request), deadline)
     decoder = frames.Decoder()
     while True:
-        data = connection.recv(_CHUNK)
+        data = connection.recv(_CHUNK, deadline)
         if not data:
             raise ConnectionResetError("it closed the connection")
         decoder.feed(data)

@@ -7,6 +7,7 @@ be somebody else's by now; `release` gives the number away. None is inheritable 
 
 from __future__ import annotations
 
+import sys
 from _thread import allocate_lock
 from ctypes.wintypes import BOOL, DWORD, HANDLE
 
@@ -29,6 +30,19 @@ _set_handle_information = _kernel32.function("SetHandleInformation", BOOL, HANDL
 def is_handle(value: int | None) -> bool:
     """Whether a number that Windows gave out is a handle: neither 0 nor INVALID_HANDLE_VALUE."""
     return value not in {None, 0, -1, INVALID_HANDLE_VALUE}
+
+
+def handle_of(fd: int) -> int:
+    """The handle under a descriptor of the C library, which goes on owning it.
+
+    Raises:
+        OSError: There is no such descriptor, or this is not Windows.
+    """
+    if sys.platform == "win32":
+        import msvcrt
+
+        return msvcrt.get_osfhandle(fd)
+    raise failure(ERROR_INVALID_HANDLE, f"descriptor {fd}")
 
 
 class Handle:
