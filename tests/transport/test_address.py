@@ -10,7 +10,14 @@ import pytest
 from hypothesis import given, strategies as st
 
 import podshim
-from podshim.transport.address import AddressError, UnixAddress, parse, parse_endpoint
+from podshim.transport.address import (
+    PIPE,
+    AddressError,
+    UnixAddress,
+    parse,
+    parse_endpoint,
+    parse_pipe,
+)
 
 
 def test_a_path() -> None:
@@ -59,6 +66,66 @@ def test_any_text_is_an_address_that_reads_back_or_an_address_error(text: str) -
     except AddressError:
         return
     assert parse(str(address)) == address
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\\\\.\\pipe\\a\\b",
+        "//./pipe/a/b",
+        "\\\\?\\PIPE\\a\\b",
+        "npipe:////./pipe/a/b",
+        "npipe://\\\\.\\pipe\\a\\b",
+    ],
+)
+def test_pipes(text: str) -> None:
+    address = parse_pipe(text)
+    assert str(address) == address.path == "\\\\.\\pipe\\a\\b"
+    assert address == parse_pipe("\\\\.\\pipe\\A\\B")  # as Windows compares names
+    assert len({address, parse_pipe("\\\\.\\pipe\\A\\b")}) == 1
+    assert address != "\\\\.\\pipe\\a\\b"
+    assert repr(address) == "PipeAddress('\\\\\\\\.\\\\pipe\\\\a\\\\b')"
+
+
+def test_the_longest_path_of_a_pipe() -> None:
+    path = PIPE + "\N{GRINNING FACE}" * 123 + "x"  # of two units each
+    assert parse_pipe(path).path == path
+    with pytest.raises(AddressError, match=r"pipe path too long \(> 256\)$"):
+        parse_pipe(f"{path}x")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "\\\\.\\pipe\\",
+        "\\\\.\\pipe",
+        "\\\\server\\pipe\\x",
+        "C:\\pipe\\x",
+        "\\\\.\\C:\\x",
+        "\\\\.\\pipe\\a\0b",
+        "\\\\.\\pipe\\..\\C:\\x",
+        "\\\\.\\pipe\\a\\.\\b",
+        "\\\\.\\pipe\\a\\",
+        "\\\\.\\pipe\\a//b",
+        "unix:///run/x",
+        "npipe://x",
+        "http:////./pipe/x",
+    ],
+)
+def test_what_is_no_pipe(text: str) -> None:
+    with pytest.raises(AddressError):
+        parse_pipe(text)
+
+
+@given(st.text() | st.text().map(lambda name: PIPE + name))
+def test_any_text_is_a_pipe_that_reads_back_or_an_address_error(text: str) -> None:
+    try:
+        address = parse_pipe(text)
+    except AddressError:
+        return
+    assert parse_pipe(address.path) == address
+    assert address.path.startswith(PIPE)
 
 
 def test_the_module_is_light() -> None:

@@ -1,4 +1,4 @@
-"""Named pipes work on Windows: each test is one of `cases/case_pipes.py`."""
+"""Named pipes work on Windows: each test is one of `cases/case_pipe*.py`."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import pytest
 
 from windows.winebox import Box, cases
 
-CASES = [Path(__file__).parent / "cases" / "case_pipes.py"]
+CASES = [Path(__file__).parent / "cases" / name for name in ("case_pipes.py", "case_pipe_serve.py")]
 
 pytestmark = pytest.mark.timeout(900)  # the first one may make the environment and runs all cases
 

@@ -132,9 +132,9 @@ class PipeListener:
         return pipe
 
     def close(self) -> None:
-        """Accept no more: the name is free again.
+        """Accept no more; connections that wait to be accepted are closed.
 
-        Connections that wait to be accepted are closed.
+        The name is free again when those that were accepted have been closed too.
         """
         if self._closed:
             return

@@ -174,7 +174,7 @@ class Listener:
         return not self._listener.closed
 
     def close(self) -> None:
-        """Accept no more; the name is free again."""
+        """Accept no more; the name is free when the connections have ended."""
         self._listener.close()
 
     async def wait_closed(self) -> None:
