@@ -45,7 +45,7 @@ def measure(job: Job, shortcomings: Shortcomings) -> Figures:
             writes=io.Write.IoCount,
             write_bytes=io.Write.TotalSize,
         )
-    return found
+    return found  # noqa: RET504 - either block may be left before its assignment
 
 
 def _private(job: Job, pid: int) -> int:
