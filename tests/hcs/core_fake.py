@@ -27,6 +27,7 @@ NOT_FOUND = 0x8037010E
 EXISTS = 0x8037010F
 STOPPED = 0x80370110
 INVALID_STATE = 0x80370105
+NO_INFORMATION = 0x8037011D
 PROCESS_STOPPED = 0x8037011F
 NO_ELEMENT = 0x80070490
 
@@ -68,6 +69,7 @@ class _Process:
     system: _System
     pid: int
     pipes: tuple[int | None, int | None, int | None]
+    started: bool = False
     code: int | None = None
 
 
@@ -262,6 +264,7 @@ class FakeCore:
                 return STOPPED if one.state == "Stopped" else INVALID_STATE
             process: _Process = self._handles[made].of
             one.processes.append(process)
+            process.started = True
             found.process = process
             return 0
 
@@ -287,6 +290,8 @@ class FakeCore:
         one: _Process = self._handles[process].of
 
         def work(found: _Operation) -> int:
+            if not one.started:
+                return NO_INFORMATION
             if call is ProcessCall.INFORMATION:
                 found.process = one
             elif call is ProcessCall.PROPERTIES:

@@ -72,7 +72,7 @@ async def container(
     async with service(**timeouts) as made:
         setting = Setting("test", build, made.timeouts, made.spawn)
         spec = {"process": {"commandLine": command_line}}
-        request = ContainerRequest(name, Bundle(Path()), spec, stdio=stdio or Stdio())
+        request = ContainerRequest(name, Bundle("."), spec, stdio=stdio or Stdio())
         upstream = await connect_init(setting, request)
         system = await Hcs(made).create_system(name, DOCUMENT)
         resources, affinities = Resources(), list[Any]()

@@ -169,8 +169,11 @@ def promise_of_a_process(make: MakeCore) -> None:
             result = core.wait_for_operation(operation, WAIT, process=True).result
         assert result == 0x80370105  # it has not been started
         core.close_operation(operation)
-        if early:
-            core.close_process(early)
+        assert early
+        ask = ProcessCall.INFORMATION
+        told, _ = run(core, lambda operation: core.process_call(ask, early, operation, ""))
+        assert told == 0x8037011D
+        core.close_process(early)
         assert call(core, SystemCall.START, system) == 0
         process, pid = spawn(core, system)
         assert core.set_process_callback(process, 0, 5) == 0

@@ -101,5 +101,5 @@ def assemble(
         return process(spec, streams, init=False)
 
     init = process(Member(request.spec)["process"].members(), upstream, init=True)
-    parts = Parts(system, resources, further, updates, setting.timeouts, setting.spawn)
+    parts = Parts(system, resources, further, updates, setting.timeouts)
     return HcsContainer(parts, init)

@@ -21,7 +21,7 @@ from podshim.errors import InvalidArgumentError, NotFoundError, ShimError
 from podshim.task.runhcs.host import WindowsContainer
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from podshim.api.runhcs_options_pb2 import ProcessDetails
     from podshim.api.runhcs_stats_pb2 import Statistics
@@ -64,7 +64,6 @@ class Parts:
         make_process: Makes a process of an OCI process and its streams: connects these.
         updates: How it is changed.
         timeouts: How long its end may take.
-        spawn: Lets a task go on that nobody waits for.
     """
 
     system: ComputeSystem
@@ -72,7 +71,6 @@ class Parts:
     make_process: Callable[[str, Spec, Stdio], Awaitable[HcsContainerProcess]]
     updates: Updates
     timeouts: Timeouts
-    spawn: Callable[[Coroutine[None, None, None], str], asyncio.Task[None]]
 
 
 class HcsContainer(WindowsContainer):
@@ -88,7 +86,7 @@ class HcsContainer(WindowsContainer):
         self._init = init
         self._processes = {init}
         self._ended = False
-        self._watch = parts.spawn(self._watch_end(), f"hcs-container-{parts.system.id}")
+        self._watch = asyncio.create_task(self._watch_end(), name=f"hcs-{parts.system.id}")
 
     @property
     def init(self) -> HcsContainerProcess:

@@ -1,0 +1,309 @@
+"""Systems, processes and containers where something goes wrong, over a service in memory."""
+
+import asyncio
+import json
+import threading
+
+import pytest
+
+from hcs.core_fake import Fault
+from hcs.engine_support import World, make_container, tear_down, world
+from podshim.engine import Stdio
+from podshim.engines.hcs import results
+from podshim.engines.hcs.results import ClosedError, HcsError
+from podshim.engines.hcs.system import HcsProcess, System
+from podshim.errors import NotFoundError, ShimError
+from windows.cases.core_contract import DOCUMENT
+
+PIPES = json.dumps({"CreateStdInPipe": True, "CreateStdOutPipe": True, "CreateStdErrPipe": True})
+#: What a container's life calls, up to its process's end.
+CALLS = [
+    "HcsCreateComputeSystem",
+    "HcsSetComputeSystemCallback",
+    "HcsGetComputeSystemProperties",
+    "HcsStartComputeSystem",
+    "HcsCreateProcess",
+    "HcsSetProcessCallback",
+    "HcsOpenComputeSystem",
+    "HcsOpenProcess",
+    "HcsTerminateProcess",
+]
+
+
+async def start(made: World) -> tuple[System, HcsProcess]:
+    system = await made.hcs.create_system("c1", DOCUMENT)
+    try:
+        await system.start()
+        return system, await system.create_process(PIPES, command_line="x")
+    except BaseException:
+        await system.close()
+        raise
+
+
+async def live(made: World) -> int:
+    """A whole life; the exit code of the process."""
+    system, process = await start(made)
+    try:
+        await process.kill()
+        async with asyncio.timeout(10):
+            return await process.wait()
+    finally:
+        await process.close()
+        await system.close()
+
+
+@pytest.mark.parametrize("stage", ["call", "completion", "after"])
+@pytest.mark.parametrize("name", CALLS)
+async def test_whatever_fails_nothing_is_left(name: str, stage: str) -> None:
+    async with world(release=0.01) as made:
+        made.core.faults[name] = Fault(0x80070057, stage=stage)
+        if name == "HcsOpenComputeSystem":
+            # Without a way in, the container is ended, and its processes with it.
+            assert await live(made) == 0xFFFFFFFF
+        elif name == "HcsCreateProcess" and stage == "after":
+            assert await live(made) == 0xFFFFFFFF  # it was there nevertheless
+        else:
+            with pytest.raises(HcsError) as caught:
+                await live(made)
+            assert caught.value.result == 0x57
+
+
+@pytest.mark.parametrize("broken", range(3))
+async def test_a_pipe_that_cannot_be_used_ends_the_process(broken: int) -> None:
+    async with world() as made:
+        made.broken_pipe = broken
+        with pytest.raises(OSError, match="no handle"):
+            await live(made)
+        assert len(made.pipes) == 3
+        assert "HcsTerminateProcess" in made.core.calls
+
+
+async def test_a_hard_kill_overtakes_a_signal_that_hangs() -> None:
+    async with world() as made:
+        system, process = await start(made)
+        gate = threading.Event()
+        made.core.faults["HcsSignalProcess"] = Fault(gate=gate)
+        signal = asyncio.ensure_future(process.signal({"Signal": "CtrlShutdown"}))
+        async with asyncio.timeout(10):
+            while "HcsSignalProcess" not in made.core.calls:  # noqa: ASYNC110
+                await asyncio.sleep(0.005)
+            assert await process.kill()
+            assert await process.wait() == 0xFFFFFFFF
+        closing = asyncio.ensure_future(process.close())
+        await asyncio.sleep(0.02)
+        assert not closing.done()  # the handle is in use
+        gate.set()
+        assert not await signal  # the process is gone
+        await closing
+        await system.close()
+
+
+@pytest.mark.parametrize("code", [0xC0370105, 0x8037010E, 0x80070490])
+async def test_a_process_that_is_called_gone_is_released(code: int) -> None:
+    async with world(release=0.01) as made:
+        system, process = await start(made)
+        made.core.faults["HcsTerminateProcess"] = Fault(code)
+        assert not await process.kill()
+        async with asyncio.timeout(10):
+            assert await process.wait() == results.UNKNOWN_EXIT_CODE
+        await process.close()
+        await system.close()
+
+
+async def test_an_exit_in_time_keeps_its_code() -> None:
+    async with world(release=0.05) as made:
+        system, process = await start(made)
+        made.core.faults["HcsTerminateProcess"] = Fault(0xC0370105)
+        assert not await process.kill()
+        made.core.exit_process(process.pid, 7)
+        async with asyncio.timeout(10):
+            assert await process.wait() == 7
+        await process.close()
+        await system.close()
+
+
+async def test_a_second_kill_has_been_delivered() -> None:
+    async with world() as made:
+        system, process = await start(made)
+        made.core.faults["HcsTerminateProcess"] = Fault(0x80070005, times=1)
+        assert await process.kill()
+        assert await process.kill()
+        assert made.core.calls.count("HcsTerminateProcess") == 1
+        await process.close()
+        await system.close()
+
+
+async def test_a_kill_without_a_way_in_that_cannot_terminate_either() -> None:
+    async with world() as made:
+        system, process = await start(made)
+        made.core.faults["HcsOpenComputeSystem"] = Fault(0x80070005)
+        made.core.faults["HcsTerminateComputeSystem"] = Fault(0x80070005, times=1)
+        with pytest.raises(HcsError, match="hcs::System::Terminate c1"):
+            await process.kill()
+        await process.close()
+        await system.close()
+
+
+async def test_what_nobody_waits_for_any_more_is_ended() -> None:
+    async with world() as made:
+        system = await made.hcs.create_system("c1", DOCUMENT)
+        await system.start()
+        gate = threading.Event()
+        made.core.faults["HcsCreateProcess"] = Fault(gate=gate)
+        task = asyncio.ensure_future(system.create_process(PIPES))
+        async with asyncio.timeout(10):
+            while "HcsCreateProcess" not in made.core.calls:  # noqa: ASYNC110
+                await asyncio.sleep(0.005)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        gate.set()
+        async with asyncio.timeout(10):
+            while "HcsCloseProcess" not in made.core.calls[-1]:  # noqa: ASYNC110
+                await asyncio.sleep(0.005)
+        assert "HcsTerminateProcess" in made.core.calls
+        await system.close()
+
+
+async def test_closing_amid_events_is_no_exit() -> None:
+    async with world() as made:
+        for _ in range(30):
+            system, process = await start(made)
+            ends = [asyncio.ensure_future(process.wait()), asyncio.ensure_future(system.wait())]
+            storm = threading.Thread(target=made.core.exit_process, args=(process.pid, 3))
+            storm.start()
+            await process.close()
+            await system.close()
+            storm.join(10)
+            ended = await asyncio.gather(*ends, return_exceptions=True)
+            assert ended[0] == 3 or isinstance(ended[0], ClosedError)
+            assert isinstance(ended[1], ClosedError)
+
+
+@pytest.mark.parametrize("answer", ["", "[]", "{", '"x"'])
+async def test_an_answer_that_cannot_be_read_is_an_error(answer: str) -> None:
+    async with world() as made:
+        fault = Fault(0, stage="completion", answer=answer)
+        made.core.faults["HcsGetComputeSystemProperties"] = fault
+        with pytest.raises(HcsError, match="unexpected value returned from hcs"):
+            await made.hcs.create_system("c1", DOCUMENT)
+        assert "HcsTerminateComputeSystem" in made.core.calls
+
+
+async def test_an_end_that_cannot_be_read_is_an_end(caplog: pytest.LogCaptureFixture) -> None:
+    async with world() as made:
+        system = await made.hcs.create_system("c1", DOCUMENT)
+        made.service.notifications.deliver(1, 1, "{")
+        async with asyncio.timeout(10):
+            await system.wait()
+        assert system.exit_error is None
+        assert "can't be read" in caplog.text
+        await system.close()
+
+
+async def test_an_unexpected_end_is_remembered() -> None:
+    async with world() as made:
+        system = await made.hcs.create_system("c1", DOCUMENT)
+        await system.start()
+        made.core.exit_system("c1", "UnexpectedExit")
+        async with asyncio.timeout(10):
+            await system.wait()
+        assert system.exit_error is not None
+        assert system.exit_error.result == 0xC0370106
+        await system.close()
+
+
+async def test_a_container_whose_processes_do_not_tell_of_their_ends(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("podshim.engines.hcs.container._LAST_WORDS", 0.05)
+    async with world() as made:
+        container = await make_container(made)
+        await container.init.start()
+        made.core.faults["HcsTerminateProcess"] = Fault(0x80070005)
+        # Only the system's end is told.
+        made.service.notifications.deliver(1, 1, '{"ExitType":"GracefulExit"}')
+        async with asyncio.timeout(10):
+            assert (await container.init.wait()).status == results.UNKNOWN_EXIT_CODE
+        await tear_down(container)
+
+
+async def test_a_lost_service_settles_all_ends() -> None:
+    async with world(shutdown=0.01, terminate=0.01) as made:
+        container = await make_container(made)
+        await container.init.start()
+        waiting = await container.exec("e", b"{}", Stdio())
+        made.core.disconnect()
+        async with asyncio.timeout(10):
+            assert (await container.init.wait()).status == results.UNKNOWN_EXIT_CODE
+            assert (await waiting.wait()).status == 1
+        await waiting.delete()
+        await tear_down(container)
+
+
+async def test_a_live_container_can_be_deleted() -> None:
+    async with world() as made:
+        container = await make_container(made)
+        await container.init.start()
+        await container.delete()
+        async with asyncio.timeout(10):
+            assert (await container.init.wait()).status == 0xFFFFFFFF
+
+
+async def test_a_container_can_be_deleted_without_a_start() -> None:
+    async with world() as made:
+        container = await make_container(made)
+        await tear_down(container)
+        assert (await container.init.wait()).status == 1
+        assert made.core.calls[-2:] == ["HcsShutDownComputeSystem", "HcsCloseComputeSystem"]
+
+
+async def test_a_process_that_is_deleted_while_it_runs_is_ended() -> None:
+    async with world() as made:
+        container = await make_container(made)
+        await container.init.start()
+        process = await container.exec("e", b"{}", Stdio())
+        await process.start()
+        await process.delete()
+        assert (await process.wait()).status == 0xFFFFFFFF
+        await tear_down(container)
+
+
+async def test_a_kill_of_a_process_that_is_gone() -> None:
+    async with world(release=0.01) as made:
+        container = await make_container(made)
+        await container.init.start()
+        made.core.faults["HcsTerminateProcess"] = Fault(0x8037010E, times=1)
+        with pytest.raises(NotFoundError):
+            await container.init.kill(9)
+        async with asyncio.timeout(10):
+            await container.init.wait()
+        await tear_down(container)
+
+
+async def test_a_kill_that_fails_is_an_error() -> None:
+    async with world() as made:
+        container = await make_container(made)
+        await container.init.start()
+        made.core.faults["HcsTerminateProcess"] = Fault(0x8007001F, times=2)
+        for kill in (container.init.kill(9), container.init.terminate()):
+            with pytest.raises(ShimError, match="hcs::Process::Kill c1:"):
+                await kill
+        await tear_down(container)
+
+
+async def test_the_container_may_end_while_its_process_is_being_started() -> None:
+    async with world() as made:
+        container = await make_container(made)
+        gate = threading.Event()
+        made.core.faults["HcsCreateProcess"] = Fault(gate=gate)
+        starting = asyncio.ensure_future(container.init.start())
+        async with asyncio.timeout(10):
+            while "HcsCreateProcess" not in made.core.calls:  # noqa: ASYNC110
+                await asyncio.sleep(0.005)
+            made.core.exit_system("c1", "UnexpectedExit")
+            gate.set()
+            with pytest.raises(HcsError):
+                await starting
+            assert (await container.init.wait()).status == 1
+        await tear_down(container)
