@@ -8,13 +8,13 @@ every 10 ms, as every client of Windows' pipes does; one that is not there is an
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
 
 from podshim.transport.address import PipeAddress
 from podshim.win32 import overlapped
 from podshim.win32.binding import ERROR_PIPE_BUSY, code_of
 from podshim.win32.pipes import open_client
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self

@@ -1,22 +1,25 @@
-"""Attribute lists: what a new process gets beyond what `STARTUPINFO` can say."""
+"""Attribute lists: what a new process gets beyond what `STARTUPINFO` can say.
+
+`start` runs this module: it imports next to nothing.
+"""
 
 from __future__ import annotations
 
 import ctypes
 from ctypes import POINTER, byref, c_size_t, c_void_p, sizeof
 from ctypes.wintypes import BOOL, DWORD, HANDLE
-from typing import TYPE_CHECKING, Final
 
 from podshim.win32.binding import Library, check
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import TracebackType
     from typing import Self
 
-_HANDLE_LIST: Final = 0x20002
-_JOB_LIST: Final = 0x2000D
-_PSEUDO_CONSOLE: Final = 0x20016
+_HANDLE_LIST = 0x20002
+_JOB_LIST = 0x2000D
+_PSEUDO_CONSOLE = 0x20016
 
 _kernel32 = Library("kernel32.dll")
 _initialize = _kernel32.function(

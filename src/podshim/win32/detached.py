@@ -9,9 +9,10 @@ A shim's `start` uses this module: it is light.
 """
 
 import ctypes
-from ctypes import POINTER, Structure, byref, c_size_t, c_void_p, sizeof
+from ctypes import POINTER, Structure, byref, c_void_p, sizeof
 from ctypes.wintypes import BOOL, DWORD, HANDLE, LPCWSTR, LPVOID, LPWSTR, UINT, WORD
 
+from podshim.win32.attributes import AttributeList
 from podshim.win32.binding import ERROR_ACCESS_DENIED, Library, check, code_of, failure, last_error
 from podshim.win32.handles import Handle, is_handle
 
@@ -25,7 +26,6 @@ _STILL_WAITING = 0x102
 _DUPLICATE_SAME_ACCESS = 2
 _INHERIT = 1
 _USE_STD_HANDLES = 0x100
-_HANDLE_LIST = 0x20002
 _DETACHED_PROCESS = 0x8
 _NEW_PROCESS_GROUP = 0x200
 _BREAKAWAY_FROM_JOB = 0x01000000
@@ -88,21 +88,6 @@ _create_process = _kernel32.function(
 _create_file = _kernel32.function(
     "CreateFileW", HANDLE, LPCWSTR, DWORD, DWORD, LPVOID, DWORD, DWORD, HANDLE
 )
-_init_attributes = _kernel32.function(
-    "InitializeProcThreadAttributeList", BOOL, c_void_p, DWORD, DWORD, POINTER(c_size_t)
-)
-_update_attribute = _kernel32.function(
-    "UpdateProcThreadAttribute",
-    BOOL,
-    c_void_p,
-    DWORD,
-    c_size_t,
-    c_void_p,
-    c_size_t,
-    c_void_p,
-    c_void_p,
-)
-_delete_attributes = _kernel32.function("DeleteProcThreadAttributeList", None, c_void_p)
 _duplicate_handle = _kernel32.function(
     "DuplicateHandle", BOOL, HANDLE, HANDLE, HANDLE, POINTER(HANDLE), DWORD, BOOL, DWORD
 )
@@ -181,8 +166,10 @@ def create(
         raise failure(206, program)  # ERROR_FILENAME_EXCED_RANGE
     flags = _DETACHED_PROCESS | _NEW_PROCESS_GROUP | _EXTENDED_STARTUPINFO
     handles = [stream.value for stream in streams]
-    with _HandleList(handles) as attributes:
-        info = _StartupInfo(cb=sizeof(_StartupInfo), flags=_USE_STD_HANDLES, attributes=attributes)
+    info = _StartupInfo(cb=sizeof(_StartupInfo), flags=_USE_STD_HANDLES)
+    with AttributeList(1) as attributes:
+        attributes.inherit(handles)
+        info.attributes = attributes.address
         info.stdin, info.stdout, info.stderr = handles
         try:
             return _create(program, line, folder, flags | _BREAKAWAY_FROM_JOB, info)
@@ -203,40 +190,6 @@ def _create(program: str, line: str, folder: str, flags: int, info: _StartupInfo
     )
     Handle(made.thread, "thread").close()
     return Process(made.pid, Handle(made.process, f"process {made.pid}"))
-
-
-class _HandleList:
-    """The attribute that says which handles a child inherits; its address in a `with` block."""
-
-    def __init__(self, handles: "Sequence[int]") -> None:
-        self._handles = (HANDLE * len(handles))(*handles)
-        size = c_size_t()
-        _init_attributes(None, 1, 0, byref(size))
-        self._memory = ctypes.create_string_buffer(size.value)
-
-    def __enter__(self) -> int:
-        size = c_size_t(len(self._memory))
-        check(_init_attributes(self._memory, 1, 0, byref(size)), "attribute list")
-        try:
-            check(
-                _update_attribute(
-                    self._memory,
-                    0,
-                    _HANDLE_LIST,
-                    self._handles,
-                    sizeof(self._handles),
-                    None,
-                    None,
-                ),
-                "handle list",
-            )
-        except BaseException:
-            _delete_attributes(self._memory)
-            raise
-        return ctypes.addressof(self._memory)
-
-    def __exit__(self, *_: object) -> None:
-        _delete_attributes(self._memory)
 
 
 def inheritable(handle: int, what: str) -> Handle:

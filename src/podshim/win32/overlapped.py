@@ -10,7 +10,6 @@ from __future__ import annotations
 import ctypes
 from ctypes import POINTER, byref, c_void_p
 from ctypes.wintypes import BOOL, DWORD, HANDLE, LPCWSTR
-from typing import TYPE_CHECKING
 
 from podshim.win32.binding import (
     ERROR_BROKEN_PIPE,
@@ -24,6 +23,7 @@ from podshim.win32.binding import (
 )
 from podshim.win32.handles import Handle
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 

@@ -15,12 +15,12 @@ from __future__ import annotations
 import ctypes
 from ctypes import POINTER, byref, c_void_p
 from ctypes.wintypes import BOOL, DWORD, HANDLE, LARGE_INTEGER, LONG, LPCWSTR, ULONG, USHORT
-from typing import TYPE_CHECKING
 
 from podshim.win32.binding import Library, check, check_ntstatus, failure, last_error
 from podshim.win32.handles import INVALID_HANDLE_VALUE, Handle
 from podshim.win32.security import SecurityAttributes
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from podshim.win32.security import Descriptor
 

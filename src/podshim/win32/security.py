@@ -10,10 +10,10 @@ from __future__ import annotations
 import ctypes
 from ctypes import POINTER, byref, c_void_p
 from ctypes.wintypes import BOOL, DWORD, HANDLE, LONG, LPCWSTR
-from typing import TYPE_CHECKING
 
 from podshim.win32.binding import Library, check, check_code, check_ntstatus
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
