@@ -172,6 +172,13 @@ class Job:
             self.handle.close()
             raise failure(ERROR_ALREADY_EXISTS, name)
 
+    @classmethod
+    def opened(cls, handle: Handle) -> Job:
+        """The job behind a handle that has been opened, owned from now on."""
+        job = cls.__new__(cls)
+        job.name, job.handle = handle.what, handle
+        return job
+
     def close(self) -> None:
         """Close our handle; any number of times."""
         self.handle.close()

@@ -31,7 +31,7 @@ def measure(job: Job, shortcomings: Shortcomings) -> Figures:
     found = Figures(
         user_time=times.TotalUserTime,
         kernel_time=times.TotalKernelTime,
-        private_working_set=sum(_private(job, pid) for pid in job.pids()),
+        private_working_set=private_working_set_of(job),
     )
     with shortcomings.allowed("figures of memory"):
         memory = job.memory()
@@ -46,6 +46,15 @@ def measure(job: Job, shortcomings: Shortcomings) -> Figures:
             write_bytes=io.Write.TotalSize,
         )
     return found  # noqa: RET504 - either block may be left before its assignment
+
+
+def private_working_set_of(job: Job) -> int:
+    """Bytes of memory that are resident and each one process's alone, of all processes together.
+
+    Raises:
+        OSError: The job does not tell its processes.
+    """
+    return sum(_private(job, pid) for pid in job.pids())
 
 
 def _private(job: Job, pid: int) -> int:
