@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import socket
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 from google.protobuf.any_pb2 import Any as AnyMessage
@@ -23,12 +24,14 @@ from runhcs.fake_windows import FakeContainer, FakeProcess, FakeVM, FakeWindows
 from task.task_support import describe
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import AsyncIterator, Awaitable
     from pathlib import Path
 
     from podshim.api.runhcs_options_pb2 import Options
     from podshim.errors import Code
     from podshim.task.events import Event
+
+T = TypeVar("T")
 
 ZERO_TIME = -62135596800
 PROCESS = "types.containerd.io/opencontainers/runtime-spec/1/Process"
@@ -215,3 +218,16 @@ async def status_of(call: Awaitable[object]) -> tuple[Code, str]:
     with pytest.raises(StatusError) as caught:
         await call
     return caught.value.code, caught.value.message
+
+
+@contextlib.asynccontextmanager
+async def begun(call: Awaitable[T]) -> AsyncIterator[asyncio.Future[T]]:
+    """A call under way; it has been answered when the block is left."""
+    task = asyncio.ensure_future(call)
+    try:
+        yield task
+        await asyncio.wait([task])
+    finally:
+        task.cancel()
+    if not task.cancelled() and task.exception() is not None:
+        await task
