@@ -12,8 +12,6 @@ from podshim.errors import FailedPreconditionError, NotFoundError, ShimError, Un
 from podshim.transport.proactor import signalled
 from podshim.win32.running import open_process
 from windows.cases.hostprocesses import (
-    INHERIT,
-    Client,
     ended,
     finish,
     handle_count,
@@ -207,7 +205,9 @@ async def test_killing_everyone(tmp_path: Path) -> None:
 async def test_a_terminal_shows_what_a_living_process_writes(tmp_path: Path) -> None:
     async with host(tmp_path) as machine:
         client = machine.client(stdin=True, terminal=True)
-        container = await machine.create(python(SLEEP), client.stdio, terminal=True)
+        # Wine gives a process no standard handles of its console: it opens the console itself.
+        code = "import time; print('ready', file=open('CONOUT$', 'w'), flush=True); time.sleep(600)"
+        container = await machine.create(python(code), client.stdio, terminal=True)
         await container.init.start()
         await client.until("ready")
         with pytest.raises(ShimError, match="failed to resize pseudo console"):
@@ -232,11 +232,11 @@ async def test_without_a_terminal_there_is_nothing_to_resize(tmp_path: Path) -> 
 async def test_limits_can_not_be_changed(tmp_path: Path) -> None:
     async with host(tmp_path) as machine:
         container = await machine.create(python("pass"))
-        with pytest.raises(ShimError, match="^modify not supported for job containers$"):
+        with pytest.raises(ShimError, match=r"^modify not supported for job containers$"):
             await container.update(b'{"memory": {"limit": 1000000}}')
         with pytest.raises(UnimplementedError):
             await container.update(b'{"cpu": {"affinity": [{"mask": 1}]}}')
-        with pytest.raises(ShimError, match="^modify not supported for job containers$"):
+        with pytest.raises(ShimError, match=r"^modify not supported for job containers$"):
             await container.add_mount("C:\\a", "C:\\b", read_only=False)
 
 

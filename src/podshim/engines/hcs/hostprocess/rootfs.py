@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from podshim.engines.hcs.hostprocess.shortcomings import cause
 from podshim.errors import ShimError
 from podshim.win32 import bindfilter
+from podshim.win32.binding import ERROR_NOT_SUPPORTED, failure
 from podshim.win32.mountpoints import mount_volume, unmount_volume
 
 if TYPE_CHECKING:
@@ -141,6 +142,8 @@ def _link_all(location: Location, mounts: Sequence[SpecMount]) -> None:
 def _link(path: str, target: str) -> None:
     _make_parent(path)
     os.symlink(target, path, target_is_directory=os.path.isdir(target))
+    if not os.path.lexists(path):
+        raise failure(ERROR_NOT_SUPPORTED, path)  # some hosts claim to have made it
 
 
 def _make_parent(path: str) -> None:
