@@ -1,8 +1,8 @@
 """`python -m windows.compare`: the table, and new recordings.
 
-    python -m windows.compare [CASE...]             ours and the original, or its recording, side by side
-    python -m windows.compare --recorded [CASE...]  ours and the recording, without the original
-    python -m windows.compare --record [SUBJECT...] record the original anew
+python -m windows.compare [CASE...]             ours and the original, or its recording, side by side
+python -m windows.compare --recorded [CASE...]  ours and the recording, without the original
+python -m windows.compare --record [SUBJECT...] record the original anew
 """
 
 from __future__ import annotations
@@ -77,7 +77,9 @@ def _table(names: list[str], folder: Path, *, live: bool) -> int:
             print(f"compared with its recording: {err}", file=sys.stderr)
         else:
             played = troupe.play(box, shim, names, folder)
-            theirs |= {name: one["observation"] for name, one in played.items() if "observation" in one}
+            theirs |= {
+                name: one["observation"] for name, one in played.items() if "observation" in one
+            }
     ours = troupe.play(box, troupe.OURS, names, folder)
     different = 0
     width = max(len(name) for name in names)

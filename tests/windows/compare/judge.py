@@ -68,9 +68,7 @@ def differences(theirs: Any, ours: Any, place: str = "") -> Iterator[tuple[str, 
 def judge(case: str, theirs: Any, ours: Any, known: Sequence[Difference]) -> Verdict:
     """Judge our observation of a case by the original's and by what is known to differ."""
     listed = {
-        place: (row, value)
-        for row in known
-        for place, value in row.places.get(case, {}).items()
+        place: (row, value) for row in known for place, value in row.places.get(case, {}).items()
     }
     faults, reasons = [], []
     for place, their, our in differences(theirs, ours):
@@ -78,7 +76,9 @@ def judge(case: str, theirs: Any, ours: Any, known: Sequence[Difference]) -> Ver
         if row is None:
             faults.append(f"{place}:\n  theirs: {their!r}\n  ours:   {our!r}")
         elif expected != our:
-            faults.append(f"{place}: listed, but not so:\n  listed: {expected!r}\n  ours:   {our!r}")
+            faults.append(
+                f"{place}: listed, but not so:\n  listed: {expected!r}\n  ours:   {our!r}"
+            )
         elif row.what not in reasons:
             reasons.append(row.what)
     faults += [f"{place}: listed as different, but equal" for place in listed]

@@ -10,6 +10,7 @@ import re
 from typing import Any
 
 _GUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_TEMPORARY = re.compile(r"(?<=\\)\d{6,}(?=\W)")  # a file's name before it is renamed
 _PID_MEMBERS = frozenset({"pid", "shim_pid", "task_pid", "process_id", "process", "ProcessId"})
 _TIME_MEMBERS = frozenset({"created_at", "timestamp", "container_start_time", "exited_at"})
 ZERO_TIME = "0001-01-01"  # what a client sees of a time that was never set
@@ -53,4 +54,5 @@ class Names:
         def guid(match: re.Match[str]) -> str:
             return self._guids.setdefault(match[0].lower(), f"(guid {len(self._guids) + 1})")
 
-        return _GUID.sub(guid, text.replace(self._token, "$T"))
+        text = _TEMPORARY.sub("(temporary)", text.replace(self._token, "$T"))
+        return _GUID.sub(guid, text)

@@ -22,13 +22,21 @@ _KNOWN: dict[str, type[Message]] = {
     },
 }
 
+
 def plain(message: Message) -> Any:
     """What is set in a message, as JSON could hold it."""
     if isinstance(message, any_pb2.Any):
         return _typed(message)
     if isinstance(message, timestamp_pb2.Timestamp):
         return ZERO_TIME if message.seconds == -62135596800 else str(message.seconds)
-    return {field.name: _value(field, value) for field, value in message.ListFields()}
+    counted = {one.name: "(a number)" for one in message.DESCRIPTOR.fields if _counts(one)}
+    set_fields = {field.name: _value(field, value) for field, value in message.ListFields()}
+    return {**set_fields, **counted}
+
+
+def _counts(field: FieldDescriptor) -> bool:
+    """Whether a member is something that a machine counts: never twice the same, or just zero."""
+    return field.cpp_type == FieldDescriptor.CPPTYPE_UINT64 and not field.is_repeated
 
 
 def _typed(message: any_pb2.Any) -> Any:
@@ -62,8 +70,7 @@ def _single(field: FieldDescriptor, value: Any) -> Any:
         return known.name if known else value
     if isinstance(value, bytes):
         return value.hex()
-    counted = field.name.endswith(("_ns", "_bytes", "_normalized", "_ns", "_count"))
-    return "(a number)" if counted and isinstance(value, int) else value
+    return value
 
 
 def document(text: str) -> Any:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -162,16 +164,24 @@ class _Player:
         self._hold_server(step.bundle)
         if out.startswith(rb"\\.\pipe") and code == 0:
             self._address = out.decode().split()[0]
+            await self._wake()
         entry: dict[str, Any] = {"exit code": code}
         if "delete" in step.arguments and code == 0:
             entry["stdout"] = _response(out)
         else:
             entry["stdout"] = usage.condensed(_text(out))
-        if err:
-            entry["stderr"] = _errors(_text(err))
+        if errors := _errors(_text(err)):
+            entry["stderr"] = errors
         if files := self._files(step.bundle):
             entry["files"] = files
         return entry
+
+    async def _wake(self) -> None:
+        """Have the server's first client be ours, and not a `start` that joins."""
+        try:
+            await asyncio.wait_for(self._scene.client(self._address), LIMIT)
+        except OSError:
+            return  # it never came up
 
     async def _serve(self, step: script.Run) -> Any:
         words, folder, environment = self._prepared(step)
@@ -193,6 +203,11 @@ class _Player:
             child.stdin = None
             return child.stdout.read()
 
+        def drain() -> None:
+            assert child.stderr
+            child.stderr.read()
+
+        threading.Thread(target=drain, daemon=True).start()
         out = await asyncio.wait_for(asyncio.to_thread(talk), LIMIT)
         self._scene.servers[step.bundle] = Process(child.pid)
         code = await asyncio.to_thread(self._scene.servers[step.bundle].exit_code, 0.1)
@@ -213,7 +228,7 @@ class _Player:
 
     def _files(self, bundle: str) -> dict[str, Any]:
         """The files that a shim writes, with what is in them."""
-        given = {"config.json", "base", "scratch", *self._scene.case.bundles[bundle].files}
+        given = {"config.json", "base", "scratch"}
         found: dict[str, Any] = {}
         for path in sorted((self._scene.folder / bundle).iterdir()):
             if path.name in given:
@@ -233,7 +248,8 @@ class _Player:
         except OSError:
             return {}
         crash = [line for line in text.splitlines() if line.startswith(("panic:", "fatal error:"))]
-        return {"panic.log": crash[0] if crash else _errors(text)}
+        words = "\n".join(line for line in text.splitlines() if not line.startswith("time="))
+        return {"panic.log": crash[0] if crash else words}
 
     # -- calls
 
@@ -285,11 +301,15 @@ def _response(data: bytes) -> Any:
         return _text(data)
 
 
+# Traces of inner calls: begun where a line may have begun already.
+_TRACES = re.compile(r'time="[^"]*" level=\w+ msg=Span .*$', re.MULTILINE)
+# A server's log goes to panic.log until somebody reads its pipe; that `delete` repeats it.
+_REPEATED = re.compile(r'^.*msg="found shim panic logs during delete" log="time=.*$', re.MULTILINE)
+_TIME = re.compile(r'^time="[^"]*" ', re.MULTILINE)
+
+
 def _errors(text: str) -> str:
     """Error output; of log records what they say, without times and traces of inner calls."""
-    lines = [line for line in text.replace("\r\n", "\n").splitlines() if line]
-    return "\n".join(_record(line) for line in lines if " msg=Span " not in line)
-
-
-def _record(line: str) -> str:
-    return line.split(" ", 1)[1] if line.startswith("time=") else line
+    text = _REPEATED.sub("", text.replace("\r\n", "\n"))
+    text = _TIME.sub("", _TRACES.sub("", text))
+    return "\n".join(line for line in text.splitlines() if line)

@@ -114,7 +114,9 @@ class StreamPipe(asyncio.Protocol):
     async def client(self) -> asyncio.WriteTransport:
         """The connection to the client, once there is one."""
         async with self._changed:
-            await asyncio.wait_for(self._changed.wait_for(lambda: self._transport is not None), LIMIT)
+            await asyncio.wait_for(
+                self._changed.wait_for(lambda: self._transport is not None), LIMIT
+            )
         assert self._transport
         return self._transport
 

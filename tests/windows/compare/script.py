@@ -181,6 +181,7 @@ class Case:
         events: whether an events server is there.
         loose: more than one thing happens at a time: requests to HCS are in order for each
             compute system only.
+        slow: it takes long, and should begin early.
     """
 
     name: str
@@ -191,6 +192,7 @@ class Case:
     standin: Mapping[str, Any] = field(default_factory=dict)
     events: bool = True
     loose: bool = False
+    slow: bool = False
 
 
 def filled(value: Any, token: str, folder: str) -> Any:
@@ -223,7 +225,9 @@ def flags(id: str = POD, **changes: str | None) -> list[str]:
         "id": id,
         **{name.replace("_", "-"): value for name, value in changes.items()},
     }
-    return [word for name, value in given.items() if value is not None for word in (f"-{name}", value)]
+    return [
+        word for name, value in given.items() if value is not None for word in (f"-{name}", value)
+    ]
 
 
 def start(id: str = POD, bundle: str = "pod", stdin: bytes = b"") -> Run:

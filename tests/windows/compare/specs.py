@@ -66,9 +66,7 @@ def wait(id: str = POD, **fields: Any) -> Call:
 def exec_process(exec_id: str, *args: str, id: str = POD, **fields: Any) -> Call:
     """The call `Exec`; `process` among the fields replaces the process made of the arguments."""
     what = fields.pop("process", None) or process(*args)
-    return Call(
-        "Exec", {"id": id, "exec_id": exec_id, "spec": Typed(PROCESS_URL, what), **fields}
-    )
+    return Call("Exec", {"id": id, "exec_id": exec_id, "spec": Typed(PROCESS_URL, what), **fields})
 
 
 def ended(id: str = POD) -> list[Step]:
@@ -76,7 +74,9 @@ def ended(id: str = POD) -> list[Step]:
     return [call("Kill", id, signal=9), Event("exit", id), wait(id), Collect()]
 
 
-def single(name: str, part: str, *steps: Step, the: dict[str, Any] | None = None, **more: Any) -> Case:
+def single(
+    name: str, part: str, *steps: Step, the: dict[str, Any] | None = None, **more: Any
+) -> Case:
     """A case of a task that stands alone, which starts its shim first; `the` is its spec."""
     bundles = {"pod": Bundle(spec() if the is None else the), **more.pop("bundles", {})}
     return Case(name, part, bundles, [start(), *steps], **more)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+import time
 import traceback
 from pathlib import Path
 from typing import Any
@@ -29,12 +30,15 @@ CHANCE = ("send on closed channel",)
 
 async def _play_all(job: dict[str, Any]) -> None:
     queue = [case for case in ALL if case.name in set(job["cases"])]
+    queue.sort(key=lambda case: not case.slow)
     with Path(job["output"]).open("a", encoding="utf-8") as output:
 
         async def work() -> None:
             while queue:
                 case = queue.pop(0)
+                begun = time.monotonic()
                 line = {"case": case.name, **await _play(case, job["executable"])}
+                line["seconds"] = round(time.monotonic() - begun, 2)
                 output.write(json.dumps(line) + "\n")
                 output.flush()
 

@@ -1,16 +1,94 @@
-"""The life of a task that stands alone, and every call in each of its states."""
+"""Whole lives: of tasks that stand alone, of pods with their containers, and of their execs."""
 
 from __future__ import annotations
 
-from windows.compare.script import Collect, Event
-from windows.compare.specs import call, create, ended, exec_process, single, wait
+from windows.compare.script import Bundle, Collect, Ended, EndServer, Event, delete, start
+from windows.compare.specs import (
+    WORK,
+    call,
+    cri,
+    create,
+    ended,
+    exec_process,
+    pod,
+    process,
+    single,
+    spec,
+    wait,
+)
+
+_LIFE = "life of a task"
+_POD = "life of a pod"
+_JOINED = (start(WORK, "work"), create(WORK, "work"))
+_SHORT = spec(process=process("cmd", "/c", "exit", "3"))
 
 CASES = [
-    single("single_life", "life of a task", create(), call("State"), call("Start"), call("State"),
+    single("single_life", _LIFE, create(), call("State"), call("Start"), call("State"),
            *ended(), call("State"), call("Delete"), call("State"), call("Delete")),
+    single("single_that_ends_by_itself", _LIFE, create(), wait(), call("Start"), Collect(),
+           call("State"), call("Delete"), the=_SHORT),
+    single("single_that_succeeds", _LIFE, create(), wait(), call("Start"), Collect(),
+           call("Delete"), the=spec(process=process("cmd", "/c", "exit", "0"))),
+    single("single_with_a_large_exit_code", _LIFE, create(), wait(), call("Start"), Collect(),
+           call("Delete"), the=spec(process=process("cmd", "/c", "exit", "-1073741510"))),
+    single("single_deleted_before_its_start", _LIFE, create(), wait(), call("Delete"), Collect(),
+           call("State"), call("Start")),
+    single("single_killed_before_its_start", _LIFE, create(), wait(), call("Kill", signal=9),
+           Collect(), call("State"), call("Start"), call("Delete")),
+    single("single_waited_for_by_many", _LIFE, create(), wait(), wait(), wait(), call("Start"),
+           call("Kill", signal=9), Collect()),
+    single("single_started_twice", _LIFE, create(), call("Start"), call("Start")),
+    single("single_whose_client_gives_up", _LIFE, create(), call("Start"),
+           wait(), call("Kill", signal=9), Collect()),
+    single("single_and_delete_after_it", _LIFE, create(), call("Start"), *ended(), call("Delete"),
+           delete()),
     single("single_exec_life", "execs", create(), call("Start"),
            exec_process("e", "cmd", "/c", "exit", "7"), call("State", exec_id="e"),
            call("Start", exec_id="e"), wait(exec_id="e"), Event("exit", "pod$T", "e"), Collect(),
            call("State", exec_id="e"), call("Delete", exec_id="e"),
            call("State", exec_id="e"), *ended(), call("Delete")),
+    single("single_server_that_crashes", _LIFE, create(), call("Start"), EndServer(), delete()),
+    pod("pod_life", _POD, create(), call("Start"), *_JOINED, call("State", WORK),
+        call("Start", WORK), call("State", WORK), *ended(WORK), call("Delete", WORK),
+        call("State", WORK), *ended(), call("Delete"), call("State")),
+    pod("pod_whose_container_ends_by_itself", _POD, create(), call("Start"), *_JOINED, wait(WORK),
+        call("Start", WORK), Collect(), call("Delete", WORK),
+        work=cri("container", process=process("cmd", "/c", "exit", "5"))),
+    pod("pod_killed_as_a_whole", _POD, create(), call("Start"), *_JOINED, call("Start", WORK),
+        wait(), wait(WORK), call("Kill", signal=9, all=True), Collect(),
+        call("Delete", WORK), call("Delete"), loose=True),
+    pod("pod_whose_sandbox_ends_first", _POD, create(), call("Start"), *_JOINED,
+        call("Start", WORK), *ended(), call("State", WORK), call("Delete"), *ended(WORK),
+        call("Delete", WORK)),
+    pod("pod_with_two_containers", _POD, create(), call("Start"), *_JOINED, call("Start", WORK),
+        start("two$T", "two"), create("two$T", "two"), call("Start", "two$T"), *ended(WORK),
+        call("State", "two$T"), call("Delete", WORK), *ended("two$T"), call("Delete", "two$T"),
+        bundles={"two": Bundle(cri("container"))}),
+    pod("pod_with_an_id_used_again", _POD, create(), call("Start"), *_JOINED, call("Delete", WORK),
+        create(WORK, "work"), call("Start", WORK), *ended(WORK), call("Delete", WORK)),
+    pod("pod_container_deleted_before_its_start", _POD, create(), call("Start"), *_JOINED,
+        call("Delete", WORK), call("State", WORK)),
+    pod("pod_deleted_before_its_start", _POD, create(), call("Delete"), call("State")),
+    pod("pod_with_cmd_as_its_pause", _POD, create(), call("Start"), call("Kill", signal=9),
+        sandbox=cri("sandbox", process=process("c:\\windows\\system32\\cmd.exe"))),
+    pod("pod_with_CMD_as_its_pause", _POD, create(), call("Start"), call("Kill", signal=9),
+        sandbox=cri("sandbox", process=process("C:\\Windows\\System32\\CMD.EXE"))),
+    pod("pod_with_cmd_as_its_command_line", _POD, create(), call("Start"), call("Kill", signal=9),
+        sandbox=cri("sandbox", process={"commandLine": "c:\\windows\\system32\\cmd.exe",
+                                        "cwd": "C:\\", "user": {}})),
+    pod("pod_with_cmd_and_more_as_its_pause", _POD, create(),
+        sandbox=cri("sandbox", process=process("c:\\windows\\system32\\cmd.exe", "/k"))),
+    pod("pod_exec_life", "execs", create(), call("Start"), *_JOINED, call("Start", WORK),
+        exec_process("e", "cmd", "/c", "exit", "2", id=WORK), call("Start", WORK, exec_id="e"),
+        wait(WORK, exec_id="e"), Event("exit", WORK, "e"), Collect(),
+        call("Delete", WORK, exec_id="e")),
+    single("shutdown_at_once", "shutdown", call("Shutdown", now=True), Ended()),
+    single("shutdown_gracefully", "shutdown", call("Shutdown"), Ended()),
+    single("shutdown_of_another", "shutdown", call("Shutdown", "other$T"), call("Connect")),
+    single("shutdown_after_a_life", "shutdown", create(), call("Start"), *ended(), call("Delete"),
+           call("Shutdown"), Ended(), delete()),
+    single("shutdown_with_a_running_task", "shutdown", create(), call("Start"),
+           call("Shutdown", now=True), Ended(), delete()),
+    pod("shutdown_of_a_pod", "shutdown", create(), call("Start"), *ended(), call("Delete"),
+        call("Shutdown"), Ended()),
 ]  # fmt: skip
