@@ -77,16 +77,13 @@ async def container(
         system = await Hcs(made).create_system(name, DOCUMENT)
         resources, affinities = Resources(), list[Any]()
 
-        async def processors() -> int:
-            return 4
-
         async def resolve(path: str) -> str:
             return f"resolved {path}"
 
         async def set_affinity(container_id: str, groups: Sequence[Any]) -> None:
             affinities.append(groups)
 
-        updates = ArgonUpdates(system, build, processors, resolve, set_affinity)
+        updates = ArgonUpdates(system, build, 4, resolve, set_affinity)
         one = assemble(setting, request, upstream, system, resources, updates)
         if configure_after_creation is not None:
             configure_after_creation()

@@ -29,7 +29,7 @@ class ArgonUpdates:
     Args:
         system: The container.
         build: The build of this Windows.
-        processors: Asks for the number of its processors.
+        processors: How many processors this machine has.
         resolve: Makes a folder's path what the service wants it to be.
         set_affinity: Sets the processors that a container, by its id, may run on.
     """
@@ -38,7 +38,7 @@ class ArgonUpdates:
         self,
         system: ComputeSystem,
         build: int,
-        processors: Callable[[], Awaitable[int]],
+        processors: int,
         resolve: Callable[[str], Awaitable[str]],
         set_affinity: Callable[[str, Sequence[Affinity]], Awaitable[None]],
     ) -> None:
@@ -67,7 +67,7 @@ class ArgonUpdates:
             self._system.id,
             Member(parsed, document="resources"),
             build=self._build,
-            processor_count=await self._processors(),
+            processor_count=self._processors,
         )
         for request in asked.requests:
             await self._system.modify(dumps(request))

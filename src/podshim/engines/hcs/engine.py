@@ -1,0 +1,188 @@
+"""The engine of Windows: containers of the Host Compute Service, in jobs of the host, or in VMs.
+
+Theory of operation. The engine decides only who makes a container: one that shall live in a utility
+VM is the VM's, a HostProcess container that is not isolated is a job (`hostprocess`), and any other
+is a compute system. It owns what they share: the calls of the compute service, and its threads.
+
+The parts are imported when the engine opens or first needs them: `delete` only needs a class
+method, and should start quickly.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from podshim.engine import EngineInfo, Exit
+from podshim.errors import InvalidArgumentError, ShimError, UnimplementedError
+from podshim.hcsspec.reading import Member
+from podshim.task.runhcs.host import ContainerRequest, WindowsEngine
+from podshim.version import VERSION
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from podshim.bundle import Bundle
+    from podshim.engine import CreateRequest, Environment, TypedValue
+    from podshim.engines.hcs.assembly import Setting
+    from podshim.engines.hcs.hostservice import Service
+    from podshim.task.runhcs.host import HostCommand, WindowsContainer
+    from podshim.transport.streams import DuplexStream
+
+_UNKNOWN_STATUS = 255
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What an open engine has."""
+
+    service: Service
+    setting: Setting
+    processors: int
+
+
+class HcsEngine(WindowsEngine):
+    """Runs containers with what Windows has for them. Used on one Proactor loop."""
+
+    runtime_name: ClassVar[str] = "io.containerd.runhcs.v1"
+
+    def __init__(self, environment: Environment) -> None:
+        super().__init__(environment)
+        self.build = 0
+        self._parts: _Parts | None = None
+
+    async def open(self) -> None:
+        """Learn which Windows this is, and make what calls the compute service.
+
+        Raises:
+            OSError: This is not Windows.
+        """
+        from podshim.engines.hcs.assembly import Setting
+        from podshim.engines.hcs.computecore import ComputeCoreDll
+        from podshim.engines.hcs.hostservice import Service
+        from podshim.engines.hcs.timeouts import Timeouts
+        from podshim.win32.version import build_number, processor_count
+
+        self.build = build_number()
+        timeouts = Timeouts.of(os.environ)
+        service = Service(ComputeCoreDll, _open_stream, timeouts)
+        setting = Setting(self.environment.namespace, self.build, timeouts, service.spawn)
+        self._parts = _Parts(service, setting, processor_count())
+
+    async def close(self) -> None:
+        """Give back what `open` took."""
+        if self._parts is not None:
+            await self._parts.service.close()
+            self._parts = None
+
+    async def create(self, request: CreateRequest) -> WindowsContainer:
+        """Create a container from what is in its bundle; see `create_container`.
+
+        Raises:
+            ShimError: It can't be created, or its bundle holds no spec.
+        """
+        spec = await asyncio.to_thread(_read_spec, request.bundle.file("config.json"))
+        return await self.create_container(
+            ContainerRequest(request.id, request.bundle, spec, request.rootfs, request.stdio)
+        )
+
+    async def create_container(self, request: ContainerRequest) -> WindowsContainer:
+        """Create a container whose init waits to be started.
+
+        Raises:
+            ShimError: It can't be created; nothing of it is left.
+        """
+        from podshim.hcsspec import predicates
+
+        isolated = predicates.is_isolated(request.spec)
+        if request.vm is not None or isolated:
+            raise UnimplementedError("hypervisor-isolated containers")
+        if predicates.is_host_process(request.spec):
+            return await self._create_host_process(request)
+        raise UnimplementedError("process-isolated containers")
+
+    async def run_on_host(self, command: HostCommand) -> int:
+        """Run a command on this machine, outside containers; return its exit code.
+
+        Raises:
+            ShimError: It can't be run.
+        """
+        from podshim.engines.hcs import hostcommand
+
+        return await hostcommand.run(command, self.environment.namespace)
+
+    async def await_debugger(self) -> None:
+        """Wait for a debugger if the environment asks for it."""
+        from podshim.shim.runhcs.debugger import await_debugger
+
+        await await_debugger()
+
+    async def _create_host_process(self, request: ContainerRequest) -> WindowsContainer:
+        from podshim.engines.hcs import hostprocess, layers
+
+        parts = self._opened()
+
+        async def mount_layers(request: ContainerRequest) -> layers.Mounted:
+            source = layers.layers_of(request.rootfs, Member(request.spec)["windows"])
+            return await layers.mount(source, request.id, parts.service.threads, layers.Drivers())
+
+        facts = hostprocess.HostFacts(
+            self.environment.namespace, self.build, parts.processors, mount_layers
+        )
+        return await hostprocess.create(request, facts)
+
+    def _opened(self) -> _Parts:
+        if self._parts is None:
+            raise ShimError("the engine is not open")
+        return self._parts
+
+    @classmethod
+    def force_delete(cls, container_id: str, say: Callable[[str], None]) -> None:
+        """End what a dead shim left of a container; blocks for 30 s at most.
+
+        Raises:
+            ShimError: It did not end in time.
+        """
+        from podshim.engines.hcs.cleanup import force_delete
+
+        force_delete(container_id, say)
+
+    @classmethod
+    def info(cls, options: TypedValue | None) -> EngineInfo:  # noqa: ARG003 - none matters
+        """Describe the engine."""
+        return EngineInfo(version=VERSION)
+
+    @classmethod
+    def cleanup(cls, namespace: str, container_id: str, bundle: Bundle) -> Exit | None:  # noqa: ARG003
+        """Remove what a dead shim left of a container.
+
+        Raises:
+            ShimError: It did not end in time.
+        """
+        cls.force_delete(container_id, _log.warning)
+        return Exit(_UNKNOWN_STATUS, time.time_ns())
+
+
+def _read_spec(path: str) -> dict[str, object]:
+    try:
+        with open(path, "rb") as file:
+            spec = json.load(file)
+    except (OSError, ValueError, RecursionError) as error:
+        raise InvalidArgumentError(f"config.json: {error}") from error
+    if not isinstance(spec, dict):
+        raise InvalidArgumentError("config.json is no JSON object")
+    return spec
+
+
+def _open_stream(handle: int) -> DuplexStream:
+    from podshim.transport.pipes import PipeStream
+    from podshim.win32.handles import Handle
+
+    return PipeStream(Handle(handle, "a process's pipe"))
