@@ -1,12 +1,17 @@
-"""Engines for cases on the binary's life: none of them runs anything."""
+"""A shim's program for cases on its life, with engines that run nothing.
 
+`ENGINE` in the environment names the one that is wanted; each writes its process's id into the file
+that `STARTED` names.
+"""
+
+import asyncio
 import os
 import sys
 from collections.abc import Callable
 
+from podshim.engine import Container, CreateRequest
 from podshim.errors import ShimError
 from podshim.task.runhcs.host import ContainerRequest, WindowsContainer, WindowsEngine
-from podshim.engine import Container, CreateRequest
 
 
 class Good(WindowsEngine):
@@ -14,6 +19,11 @@ class Good(WindowsEngine):
 
     runtime_name = "io.containerd.runhcs.v1"
     build = 20348
+
+    async def open(self) -> None:
+        if "STARTED" in os.environ:
+            with open(os.environ["STARTED"], "w") as file:
+                file.write(str(os.getpid()))
 
     async def create(self, request: CreateRequest) -> Container:
         raise ShimError("this engine runs nothing")
@@ -29,6 +39,7 @@ class Good(WindowsEngine):
 
 class CantOpen(Good):
     async def open(self) -> None:
+        await super().open()
         raise ShimError("no containers on this machine")
 
 
@@ -44,11 +55,27 @@ class Unforeseen(Good):
         raise ZeroDivisionError("nobody foresaw this")
 
 
-class HangsForEver(Good):
+class Hangs(Good):
     async def open(self) -> None:
-        import asyncio
-
+        await super().open()
         await asyncio.Event().wait()
+
+
+class NeverCreates(Good):
+    async def create_container(self, request: ContainerRequest) -> WindowsContainer:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+
+class LosesTasks(Good):
+    """Has a task that fails and that nobody waits for."""
+
+    async def open(self) -> None:
+        await super().open()
+        asyncio.create_task(self._fail())  # noqa: RUF006 - that is what is wanted
+
+    async def _fail(self) -> None:
+        raise ZeroDivisionError("in a task")
 
 
 class NotInTime(Good):
@@ -61,4 +88,8 @@ class NotInTime(Good):
 if __name__ == "__main__":
     from podshim.shim.runhcs.main import main
 
+    if "SERVE_TIMEOUT" in os.environ:
+        from podshim.shim.runhcs import start
+
+        start.SERVE_TIMEOUT = float(os.environ["SERVE_TIMEOUT"])
     main(f"windows.cases.process_engines:{os.environ.get('ENGINE', 'Good')}", sys.argv)
