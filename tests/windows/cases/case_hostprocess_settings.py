@@ -175,7 +175,7 @@ async def test_there_must_be_a_user(tmp_path: Path, user: str, text: str) -> Non
 @pytest.mark.parametrize(
     ("spec", "text"),
     [
-        ({"memory": {"limit": (1 << 64) - 1}}, ""),
+        ({"memory": {"limit": -1}}, "windows.resources.memory.limit must be a number"),
         ({"cpu": {"count": 1, "maximum": 5}}, "mutually exclusive"),
         ({"cpu": {"maximum": 10001}}, "processor rate of `10001` is invalid"),
         ({"cpu": {"shares": 10001}}, "processor weight value of `10001` is invalid"),
@@ -185,12 +185,8 @@ async def test_there_must_be_a_user(tmp_path: Path, user: str, text: str) -> Non
 )
 async def test_limits_are_checked(tmp_path: Path, spec: dict[str, Any], text: str) -> None:
     async with host(tmp_path) as machine:
-        request = {"spec": {"windows": {"resources": spec}}}
-        if not text:
-            await machine.create(python("pass"), **request)
-            return
         with pytest.raises(ShimError, match=text):
-            await machine.create(python("pass"), **request)
+            await machine.create(python("pass"), spec={"windows": {"resources": spec}})
         assert machine.layers.mounted == 0
 
 
@@ -214,7 +210,8 @@ async def test_what_a_host_lacks_is_told_once(
         await container.init.start()
         for _ in range(3):
             await container.statistics()
-    lacks = [record.args[1] for record in caplog.records if "has no" in record.message]
+    said = [record.getMessage() for record in caplog.records]
+    lacks = [text.partition("has no ")[2].partition(":")[0] for text in said if "has no" in text]
     assert sorted(lacks) == [
         "figures of input and output",
         "figures of memory",

@@ -104,8 +104,10 @@ class Client:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        for closable in (*self._listeners.values(), *self.streams.values()):
-            closable.close()
+        for listener in self._listeners.values():
+            listener.close()
+        for stream in self.streams.values():
+            stream.close()
 
 
 class Layers:
