@@ -16,8 +16,9 @@ from podshim.hcsspec.reading import Member
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Coroutine, Mapping
+    from collections.abc import Awaitable, Callable, Coroutine, Mapping
 
+    from podshim.api.runhcs_stats_pb2 import Statistics
     from podshim.engine import Stdio
     from podshim.engines.hcs.compute import ComputeSystem
     from podshim.engines.hcs.container import Resources, Updates
@@ -66,6 +67,8 @@ def assemble(
     system: ComputeSystem,
     resources: Resources,
     updates: Updates,
+    *,
+    measure: Callable[[], Awaitable[Statistics]] | None = None,
 ) -> HcsContainer:
     """Make the container; everything is its own from now on.
 
@@ -76,6 +79,7 @@ def assemble(
         system: The compute system, not started yet.
         resources: What it is made from.
         updates: How it is changed.
+        measure: Measures it without asking the system; raises OSError where that can't be done.
     """
 
     def process(
@@ -101,5 +105,5 @@ def assemble(
         return process(spec, streams, init=False)
 
     init = process(Member(request.spec)["process"].members(), upstream, init=True)
-    parts = Parts(system, resources, further, updates, setting.timeouts)
+    parts = Parts(system, resources, further, updates, setting.timeouts, measure)
     return HcsContainer(parts, init)

@@ -14,13 +14,13 @@ import asyncio
 import json
 import logging
 import os
+import sys
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from podshim.engine import EngineInfo, Exit
 from podshim.errors import InvalidArgumentError, ShimError, UnimplementedError
-from podshim.hcsspec.reading import Member
 from podshim.task.runhcs.host import ContainerRequest, WindowsEngine
 from podshim.version import VERSION
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from podshim.bundle import Bundle
     from podshim.engine import CreateRequest, Environment, TypedValue
-    from podshim.engines.hcs.assembly import Setting
+    from podshim.engines.hcs.argon import Argons
     from podshim.engines.hcs.hostservice import Service
     from podshim.task.runhcs.host import HostCommand, WindowsContainer
     from podshim.transport.streams import DuplexStream
@@ -44,7 +44,7 @@ class _Parts:
     """What an open engine has."""
 
     service: Service
-    setting: Setting
+    argons: Argons
     processors: int
 
 
@@ -64,7 +64,7 @@ class HcsEngine(WindowsEngine):
         Raises:
             OSError: This is not Windows.
         """
-        from podshim.engines.hcs.assembly import Setting
+        from podshim.engines.hcs.argon import Argons
         from podshim.engines.hcs.computecore import ComputeCoreDll
         from podshim.engines.hcs.hostservice import Service
         from podshim.engines.hcs.timeouts import Timeouts
@@ -73,8 +73,9 @@ class HcsEngine(WindowsEngine):
         self.build = build_number()
         timeouts = Timeouts.of(os.environ)
         service = Service(ComputeCoreDll, _open_stream, timeouts)
-        setting = Setting(self.environment.namespace, self.build, timeouts, service.spawn)
-        self._parts = _Parts(service, setting, processor_count())
+        processors = processor_count()
+        argons = Argons(service, self.environment.namespace, self.build, processors, sys.argv[0])
+        self._parts = _Parts(service, argons, processors)
 
     async def close(self) -> None:
         """Give back what `open` took."""
@@ -106,7 +107,7 @@ class HcsEngine(WindowsEngine):
             raise UnimplementedError("hypervisor-isolated containers")
         if predicates.is_host_process(request.spec):
             return await self._create_host_process(request)
-        raise UnimplementedError("process-isolated containers")
+        return await self._opened().argons.create(request)
 
     async def run_on_host(self, command: HostCommand) -> int:
         """Run a command on this machine, outside containers; return its exit code.
@@ -125,16 +126,12 @@ class HcsEngine(WindowsEngine):
         await await_debugger()
 
     async def _create_host_process(self, request: ContainerRequest) -> WindowsContainer:
-        from podshim.engines.hcs import hostprocess, layers
+        """Create a HostProcess container on the host."""
+        from podshim.engines.hcs import hostprocess
 
         parts = self._opened()
-
-        async def mount_layers(request: ContainerRequest) -> layers.Mounted:
-            source = layers.layers_of(request.rootfs, Member(request.spec)["windows"])
-            return await layers.mount(source, request.id, parts.service.threads, layers.Drivers())
-
         facts = hostprocess.HostFacts(
-            self.environment.namespace, self.build, parts.processors, mount_layers
+            self.environment.namespace, self.build, parts.processors, parts.argons.mount_layers
         )
         return await hostprocess.create(request, facts)
 
