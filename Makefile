@@ -7,7 +7,8 @@ PYTEST_ARGS ?=
 WINDOWS_TESTS = tests/windows tests/hcs tests/runhcs tests/win32
 # What runs on Windows is checked once more as mypy sees it there.
 WINDOWS_SOURCES = src/podshim/runhcs.py src/podshim/win32 src/podshim/hcsspec src/podshim/engines/hcs \
-    src/podshim/task src/podshim/shim/runhcs src/podshim/transport tests/windows/cases
+    src/podshim/task src/podshim/shim/runhcs src/podshim/transport src/podshim/manager tests/windows/cases
+LINUX_ONLY = (transport/unix|manager/(linux|mounts|processes|stdio))\.py$$
 
 .PHONY: help
 help:
@@ -37,7 +38,7 @@ lint: setup-lint
 	.venv/bin/ruff format --check
 	.venv/bin/mypy
 	.venv/bin/mypy --platform win32 --no-warn-unreachable --follow-imports silent \
-	    --cache-dir .mypy_cache/win32 --exclude 'transport/unix\.py$$' $(WINDOWS_SOURCES)
+	    --cache-dir .mypy_cache/win32 --exclude '$(LINUX_ONLY)' $(WINDOWS_SOURCES)
 	.venv/bin/lint-imports
 
 .PHONY: test-containerd

@@ -12,7 +12,7 @@ import pytest
 from e2e.e2e_support import RUNNING, Holdings, House, begin, refused, unchanged, until
 from podshim.engine import Stdio
 from podshim.errors import Code, DeadlineExceededError
-from podshim.manager import Fifos, Task
+from podshim.manager import Streams, Task
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -164,7 +164,7 @@ async def test_grandchildren_keep_the_output_open(house: House) -> None:
 async def test_streams_that_are_left_empty(house: House, folder: Path, kept: str) -> None:
     """Any stream may be missing, or all: what goes there is discarded, what comes is nothing."""
     script = "echo out; echo err >&2; read line; echo $line >&2; exit 4"
-    fifos = Fifos(str(folder), "kept")
+    fifos = Streams(str(folder), "kept")
     whole = fifos.stdio
     given = {} if kept == "none" else {kept: getattr(whole, kept)}
     try:

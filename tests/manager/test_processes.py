@@ -9,7 +9,8 @@ import pytest
 
 from podshim.errors import DeadlineExceededError, ResourceExhaustedError
 from podshim.manager import processes
-from podshim.manager.processes import Finished, ProcessHandle, run
+from podshim.manager.finished import Finished
+from podshim.manager.processes import ProcessHandle, run
 
 
 def shell(

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from podshim.errors import DeadlineExceededError
-from podshim.manager.stdio import FifoReader, Fifos
+from podshim.manager.ends import Reader
+from podshim.manager.stdio import Fifos
 
 
 @pytest.fixture
@@ -20,7 +21,7 @@ def fifos(tmp_path: Path) -> Iterator[Fifos]:
     assert not any(tmp_path.iterdir())
 
 
-def shim_end(reader: FifoReader) -> int:
+def shim_end(reader: Reader) -> int:
     return os.open(reader.path, os.O_WRONLY)
 
 

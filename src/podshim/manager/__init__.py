@@ -5,15 +5,15 @@ Theory of operation, from the bottom up; each room can be used without those abo
     naming      a runtime's name to a shim binary (pure but for the search)
     dialects    how each line of containerd asks a shim, and reads its answer (pure)
     spec        OCI specs with sane defaults (pure)
-    processes   run and watch processes by pidfd
-    mounts, bundles     the container's folder, made and removed as containerd does
-    stdio       fifos from the client's side
+    ends        a client's ends of streams, whatever carries them
+    processes, stdio, linux, windows    what both need of each platform; `platform` picks one
+    bundles     the container's folder, made and removed as containerd does
     events      the server that takes events, kind or unkind
     calls, tasks        the task service of either version; tasks and execs as objects
     shim        one container's shim: start, connect, create, kill, delete
     manager     all of it together: a small containerd
 
-It works with any shim of containerd's runtime v2, not just with podshim's.
+It works on Linux and on Windows, with any shim of containerd's runtime v2, not just with podshim's.
 """
 
 from podshim.manager.dialects import (
@@ -21,9 +21,11 @@ from podshim.manager.dialects import (
     AnswerError as AnswerError,
     Containerd as Containerd,
 )
+from podshim.manager.ends import Ends as Ends, Reader as Reader, Writer as Writer
 from podshim.manager.events import Event as Event, EventsServer as EventsServer
 from podshim.manager.manager import Identity as Identity, Manager as Manager
 from podshim.manager.naming import find_shim as find_shim
+from podshim.manager.platform import Streams as Streams
 from podshim.manager.shim import (
     Shim as Shim,
     ShimCommandError as ShimCommandError,
@@ -33,11 +35,6 @@ from podshim.manager.spec import (
     container_spec as container_spec,
     pod_annotations as pod_annotations,
     process_spec as process_spec,
-)
-from podshim.manager.stdio import (
-    FifoReader as FifoReader,
-    Fifos as Fifos,
-    FifoWriter as FifoWriter,
 )
 from podshim.manager.tasks import (
     Ended as Ended,

@@ -2,22 +2,22 @@
 
 Theory of operation. Below a state folder each container has
 `io.containerd.runtime.v2.task/NAMESPACE/ID` with `config.json`, an empty `rootfs` to mount on,
-`work` (a link to a lasting folder below another root) and `log`, a fifo whose reader is the
-daemon: what a shim writes there is collected here. The manager adds what containerd adds after a
-start: `shim-binary-path` and `bootstrap.json`, from which a restarted daemon finds the shim.
+`work` (a link to a lasting folder below another root) and, on Linux, `log`, a fifo whose reader is
+the daemon. What a shim logs is collected here, from there or, on Windows, from its pipe. The
+manager adds what containerd adds after a start: `shim-binary-path` and `bootstrap.json`, from which
+a restarted daemon finds the shim.
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import shutil
 from typing import TYPE_CHECKING, Any
 
-from podshim.bundle import CONFIG, LOG_FIFO, ROOTFS, Bundle
+from podshim.bundle import CONFIG, ROOTFS, Bundle
+from podshim.manager import platform
 from podshim.manager.dialects import Answer
-from podshim.manager.mounts import unmount_below
 from podshim.task.identifiers import check_identifier
 
 if TYPE_CHECKING:
@@ -26,47 +26,6 @@ if TYPE_CHECKING:
 _KIND = "io.containerd.runtime.v2.task"
 #: containerd's modes: whoever is root in a user namespace may pass, nobody may look.
 _PASSABLE = 0o711
-_PASSABLE_BY_GROUP = 0o710
-#: So much of what a shim logs is kept (bytes).
-_MAX_LOG = 1 << 20
-
-
-class LogReader:
-    """The daemon's end of a shim's `log` fifo: collects what the shim says, as it comes.
-
-    Args:
-        path: The fifo; it is made, and opened so that the shim's opening never waits.
-    """
-
-    def __init__(self, path: str) -> None:
-        os.mkfifo(path, 0o700)
-        self._fd = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
-        self._text = bytearray()
-        self._loop = asyncio.get_running_loop()
-        self._loop.add_reader(self._fd, self._take)
-
-    @property
-    def text(self) -> str:
-        """What the shim has logged, the newest part of it."""
-        if self._fd >= 0:
-            self._take()
-        return self._text.decode(errors="replace")
-
-    def _take(self) -> None:
-        try:
-            while part := os.read(self._fd, 1 << 16):
-                self._text += part
-                del self._text[:-_MAX_LOG]
-        except BlockingIOError:
-            pass
-
-    def close(self) -> None:
-        """Collect no more; again is no error."""
-        if self._fd >= 0:
-            self._take()
-            self._loop.remove_reader(self._fd)
-            os.close(self._fd)
-            self._fd = -1
 
 
 class ContainerBundle(Bundle):
@@ -107,17 +66,16 @@ class ContainerBundle(Bundle):
         os.chmod(self.path, 0o700)
         group = _root_group(spec or {})
         if group:
-            os.chown(self.path, -1, group)
-            os.chmod(self.path, _PASSABLE_BY_GROUP)
+            platform.give_to_group(self.path, group)
         shutil.rmtree(self.work, ignore_errors=True)
         for path in (self.work, self.rootfs):
             os.mkdir(path)
             os.chmod(path, _PASSABLE)
-        os.symlink(self.work, self.file("work"))
+        platform.link(self.work, self.file("work"))
         if spec is not None:
             with open(self.file(CONFIG), "w", encoding="utf-8") as file:
                 json.dump(spec, file)
-        self.log = LogReader(self.file(LOG_FIFO))
+        self.log = platform.LogReader(self.path, self.namespace, self.id)
 
     def write_start(self, binary: str, answer: Answer) -> None:
         """Keep what a restarted daemon needs to find the shim."""
@@ -148,7 +106,7 @@ class ContainerBundle(Bundle):
                 nobody's to remove.
         """
         self.log.close()
-        unmount_below(self.path)
+        platform.clear(self.path)
         for path in (self.path, self.work):
             if os.path.lexists(path):
                 if os.path.lexists(os.path.join(path, ROOTFS)):

@@ -1,6 +1,6 @@
 """containerd's side of events: a server that takes them, keeps them, and can be unkind.
 
-Theory of operation. Shims call `Forward` on the socket that `TTRPC_ADDRESS` names. `EventsServer`
+Theory of operation. Shims call `Forward` at the address that `TTRPC_ADDRESS` names. `EventsServer`
 listens there, holds every envelope against containerd's own rules, and keeps what it accepts in
 the order in which it came. A test may let it go away and come back, refuse, or take an event
 without saying so, and see what a shim makes of that.
@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
 
@@ -19,8 +18,8 @@ from google.protobuf.message import DecodeError, Message
 
 from podshim.api import events_pb2, events_service_ttrpc
 from podshim.errors import Code, DeadlineExceededError, InvalidArgumentError
+from podshim.manager import platform
 from podshim.task.identifiers import check_identifier
-from podshim.transport.unix import Listener, listen, serve
 from podshim.ttrpc.server import Server
 from podshim.ttrpc.status import StatusError
 
@@ -94,7 +93,7 @@ class EventsServer(events_service_ttrpc.EventsService):
     """Takes events at a socket while it is entered.
 
     Args:
-        path: Where to listen; nothing may be there.
+        path: Where to listen, as `TTRPC_ADDRESS` says it; nothing may be there.
     """
 
     def __init__(self, path: str) -> None:
@@ -106,7 +105,7 @@ class EventsServer(events_service_ttrpc.EventsService):
         self._refusals = 0
         self._losses = 0
         self._changed = asyncio.Condition()
-        self._listener: Listener | None = None
+        self._listener: platform.Listener | None = None
         self._server: Server | None = None
         self._restarts: set[asyncio.Task[None]] = set()
 
@@ -127,16 +126,16 @@ class EventsServer(events_service_ttrpc.EventsService):
         """Listen, unless it does."""
         if self._listener is None:
             self._server = Server([events_service_ttrpc.events_service(self)])
-            self._listener = await serve(listen(self.path), self._server, same_user=True)
+            self._listener = await platform.serve(self.path, self._server)
 
     async def stop(self) -> None:
-        """Go away: no socket, no connection. What was recorded stays; again is no error."""
+        """Go away: no listener, no connection. What was recorded stays; again is no error."""
         listener, server = self._listener, self._server
         self._listener = self._server = None
         if listener is None or server is None:
             return
         listener.close()
-        os.unlink(self.path)
+        platform.withdraw(self.path)
         await listener.wait_closed()
         server.close()
         await server.wait_closed()

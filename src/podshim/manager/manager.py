@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from podshim.errors import ShimError
+from podshim.manager import platform
 from podshim.manager.bundles import ContainerBundle
 from podshim.manager.dialects import Containerd, Question
 from podshim.manager.events import EventsServer
@@ -55,7 +56,7 @@ class Identity:
     """
 
     line: Containerd = Containerd.V2_3
-    containerd: str = "/usr/bin/containerd"
+    containerd: str = platform.CONTAINERD
     debug: bool = False
     socket_dir: str = ""
 
@@ -70,6 +71,7 @@ class Manager:
         identity: Which containerd to be.
         env: What shims inherit as environment; None for the process's own.
         folder: Where to keep everything; None makes one and removes it at the end.
+        loses_first: Whether shims' servers lose their first client, as those of Go do under Wine.
 
     Raises:
         InvalidArgumentError, NotFoundError: There is no such shim.
@@ -84,6 +86,7 @@ class Manager:
         identity: Identity | None = None,
         env: Mapping[str, str] | None = None,
         folder: str | None = None,
+        loses_first: bool = False,
     ) -> None:
         self.namespace = namespace
         self.options = options
@@ -93,6 +96,7 @@ class Manager:
         self._env = dict(os.environ if env is None else env)
         self._given_folder = None if folder is None else os.path.abspath(folder)
         self._folder = ""
+        self._loses_first = loses_first
         self._events: EventsServer | None = None
         self._stack = AsyncExitStack()
         self._shims: list[Shim] = []
@@ -137,7 +141,7 @@ class Manager:
 
     @property
     def _grpc_address(self) -> str:
-        return os.path.join(self._folder, "containerd.sock")
+        return platform.grpc_address(self._folder)
 
     @property
     def _ttrpc_address(self) -> str:
@@ -187,6 +191,7 @@ class Manager:
             line=self.identity.line,
             env=self._env,
             fifos=os.path.join(self._folder, "fifo"),
+            loses_first=self._loses_first,
         )
         self._shims.append(shim)
         return shim

@@ -16,10 +16,11 @@ def binary_name(runtime: str) -> str:
     """The file name of the shim for a runtime name such as `io.containerd.runc.v2`.
 
     Raises:
-        InvalidArgumentError: The name has no two parts, an empty first one, or a `/` in it.
+        InvalidArgumentError: The name has no two parts, an empty first one, or a separator of
+            paths in it.
     """
     parts = runtime.split(".")
-    if len(parts) < 2 or not parts[0] or "/" in runtime or "\0" in runtime:
+    if len(parts) < 2 or not parts[0] or {"/", os.sep, "\0"} & set(runtime):
         raise InvalidArgumentError(
             f"invalid runtime name {runtime}, correct runtime name should be either format like "
             "`io.containerd.runc.v2` or a full path to the binary"

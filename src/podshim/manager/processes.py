@@ -15,18 +15,15 @@ import signal
 import subprocess
 import tempfile
 from contextlib import ExitStack
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
 from podshim.errors import DeadlineExceededError, ResourceExhaustedError
+from podshim.manager.finished import MAX_OUTPUT, Finished
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from types import TracebackType
     from typing import Self
-
-#: No helper of a shim has more to say.
-MAX_OUTPUT = 16 << 20
 
 
 async def readable(fd: int) -> None:
@@ -99,21 +96,6 @@ class ProcessHandle:
         fd, self._fd = self._fd, -1
         if fd >= 0:
             os.close(fd)
-
-
-@dataclass(frozen=True, slots=True)
-class Finished:
-    """How a program ended, and what it printed.
-
-    Args:
-        status: Its exit status, or minus the signal that killed it.
-        stdout: What it wrote to standard output (and standard error, if they were merged).
-        stderr: What it wrote to standard error, if they were not.
-    """
-
-    status: int
-    stdout: bytes
-    stderr: bytes
 
 
 async def run(

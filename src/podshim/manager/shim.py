@@ -12,14 +12,13 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import signal
-import socket
 from typing import TYPE_CHECKING
 
 from google.protobuf.message import DecodeError
 
 from podshim.api import task_v3_pb2, task_v3_ttrpc, types_pb2
 from podshim.errors import DeadlineExceededError, ShimError, UnimplementedError
+from podshim.manager import platform
 from podshim.manager.calls import TaskCalls
 from podshim.manager.dialects import (
     Answer,
@@ -31,11 +30,8 @@ from podshim.manager.dialects import (
     parse_answer,
     start_input,
 )
-from podshim.manager.processes import ProcessHandle, run
-from podshim.manager.stdio import Fifos
-from podshim.manager.tasks import Ended, Task, nanoseconds
-from podshim.transport.address import UnixAddress, parse
-from podshim.transport.unix import connect
+from podshim.manager.platform import ProcessHandle, Streams, run
+from podshim.manager.tasks import SIGKILL, Ended, Task, nanoseconds
 from podshim.ttrpc.status import ConnectionLost, StatusError
 
 if TYPE_CHECKING:
@@ -102,7 +98,9 @@ class Shim:
         question: What its commands are told.
         line: Which containerd the manager plays.
         env: The daemon's environment, which the shim inherits.
-        fifos: Where fifos are made.
+        fifos: Where fifos are made; on Windows pipes have no folder.
+        loses_first: Whether its server loses its first client, as those of Go do under Wine: then
+            one that is not missed comes first.
     """
 
     def __init__(
@@ -114,6 +112,7 @@ class Shim:
         line: Containerd,
         env: dict[str, str],
         fifos: str,
+        loses_first: bool = False,
     ) -> None:
         self.binary = binary
         self.bundle = bundle
@@ -121,6 +120,7 @@ class Shim:
         self.line = line
         self._env = env
         self._fifos = fifos
+        self._loses_first = loses_first
         #: What `start` answered; None before.
         self.answer: Answer | None = None
         #: The task, once it was created.
@@ -158,6 +158,7 @@ class Shim:
             AnswerError, UnimplementedError: Its answer is of no use to this containerd.
             DeadlineExceededError: It took too long.
         """
+        self.bundle.log.begin(loses_first=self._loses_first)
         done = await run(
             [self.binary, *arguments(self.question, "start", self.bundle.path)],
             cwd=self.bundle.path,
@@ -186,7 +187,9 @@ class Shim:
             raise ShimError(f"{self.id}: its shim was not started")
         if self._calls is not None:
             return
-        client = await connect(self.answer.address, timeout=CONNECT_TIMEOUT)
+        client = await platform.connect(
+            self.answer.address, timeout=CONNECT_TIMEOUT, loses_first=self._loses_first
+        )
         self._calls = TaskCalls(client, self.answer.version, self.question.namespace)
         if self.process is None:
             # Whether or not it knows the task: an answer tells the server's own id.
@@ -227,7 +230,7 @@ class Shim:
         """
         fifos = None
         if stdio is None:
-            fifos = Fifos(self._fifos, self.id, terminal=terminal, stdin=stdin)
+            fifos = Streams(self._fifos, self.id, terminal=terminal, stdin=stdin)
             stdio = fifos.stdio
         request = task_v3_pb2.CreateTaskRequest(
             id=self.id,
@@ -267,7 +270,7 @@ class Shim:
         if self.process is None:
             raise ShimError(f"{self.id}: the process of its shim is not known")
         self._killed = True
-        self.process.kill(signal.SIGKILL)
+        self.process.kill(SIGKILL)
         await self.process.wait(CLOSE_TIMEOUT)
         await self.disconnect()
 
@@ -283,7 +286,7 @@ class Shim:
         """
         done = await run(
             [self.binary, *arguments(self.question, "delete", self.bundle.path)],
-            cwd=self.bundle.path,
+            cwd=platform.delete_folder(self.bundle.path),
             env=environment(self.line, self.question, self._env),
             timeout=timeout,
         )
@@ -327,7 +330,7 @@ class Shim:
         task, gone = self.task, (StatusError, ConnectionLost)
         if task is not None:
             with contextlib.suppress(*gone):
-                await task.kill(signal.SIGKILL, everyone=True)
+                await task.kill(SIGKILL, everyone=True)
             with contextlib.suppress(*gone):
                 await task.wait(timeout=CLOSE_TIMEOUT)
             with contextlib.suppress(*gone):
@@ -371,19 +374,5 @@ class Shim:
             self.process.close()
             self.process = None
             if self._killed and self.answer is not None:
-                _remove_stale(parse(self.answer.address))
+                platform.remove_stale(self.answer.address)
         return self._closed
-
-
-def _remove_stale(address: UnixAddress) -> None:
-    """Remove the file of a socket at which nobody listens any more."""
-    if address.abstract:
-        return
-    with socket.socket(socket.AF_UNIX) as probe:
-        probe.settimeout(0)
-        try:
-            probe.connect(address.sockaddr)
-        except ConnectionRefusedError:
-            os.unlink(address.name)
-        except (FileNotFoundError, BlockingIOError):
-            pass

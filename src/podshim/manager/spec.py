@@ -17,6 +17,7 @@ Spec: TypeAlias = dict[str, Any]
 
 PROCESS_TYPE_URL = "types.containerd.io/opencontainers/runtime-spec/1/Process"
 RESOURCES_TYPE_URL = "types.containerd.io/opencontainers/runtime-spec/1/LinuxResources"
+WINDOWS_RESOURCES_TYPE_URL = "types.containerd.io/opencontainers/runtime-spec/1/WindowsResources"
 
 CONTAINER_TYPE = "io.kubernetes.cri.container-type"
 SANDBOX_ID = "io.kubernetes.cri.sandbox-id"

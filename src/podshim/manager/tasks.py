@@ -9,18 +9,23 @@ from __future__ import annotations
 
 import asyncio
 import json
-import signal
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from google.protobuf import any_pb2
 
-from podshim.api import cgroups_v1_pb2, cgroups_v2_pb2, task_v3_pb2, task_v3_ttrpc
+from podshim.api import (
+    cgroups_v1_pb2,
+    cgroups_v2_pb2,
+    runhcs_stats_pb2,
+    task_v3_pb2,
+    task_v3_ttrpc,
+)
 from podshim.errors import ShimError
 from podshim.manager.calls import TIMEOUT
 from podshim.manager.dialects import pack
+from podshim.manager.platform import Streams
 from podshim.manager.spec import PROCESS_TYPE_URL, RESOURCES_TYPE_URL, process_spec
-from podshim.manager.stdio import Fifos
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -30,9 +35,12 @@ if TYPE_CHECKING:
 
     from podshim.engine import Stdio
     from podshim.manager.calls import TaskCalls
+    from podshim.manager.ends import Ends, Reader, Writer
     from podshim.manager.spec import Spec
-    from podshim.manager.stdio import FifoReader, FifoWriter
 
+#: As the task service counts signals, on every platform.
+SIGKILL = 9
+SIGTERM = 15
 #: Go's zero time, which Go's shims send for "not yet" (s since the epoch).
 _GO_ZERO = -62135596800
 
@@ -79,7 +87,7 @@ class Process:
     """
 
     def __init__(
-        self, calls: Callable[[], TaskCalls], task_id: str, exec_id: str, fifos: Fifos | None
+        self, calls: Callable[[], TaskCalls], task_id: str, exec_id: str, fifos: Ends | None
     ) -> None:
         self._calls = calls
         self.task_id = task_id
@@ -87,7 +95,7 @@ class Process:
         self._fifos = fifos
 
     @property
-    def fifos(self) -> Fifos:
+    def fifos(self) -> Ends:
         """Its streams.
 
         Raises:
@@ -98,17 +106,17 @@ class Process:
         return self._fifos
 
     @property
-    def stdin(self) -> FifoWriter:
+    def stdin(self) -> Writer:
         """Where to write what it reads."""
         return self.fifos.stdin
 
     @property
-    def stdout(self) -> FifoReader:
+    def stdout(self) -> Reader:
         """Where to read what it prints."""
         return self.fifos.stdout
 
     @property
-    def stderr(self) -> FifoReader:
+    def stderr(self) -> Reader:
         """Where to read its error output; a terminal's is in `stdout`."""
         return self.fifos.stderr
 
@@ -129,7 +137,7 @@ class Process:
         answer = await self._calls().call(task_v3_ttrpc.WAIT, request, timeout=timeout)
         return Ended(answer.exit_status, nanoseconds(answer.exited_at))
 
-    async def kill(self, number: int = signal.SIGTERM, *, everyone: bool = False) -> None:
+    async def kill(self, number: int = SIGTERM, *, everyone: bool = False) -> None:
         """Send a signal: to it, or with `everyone` to all processes of the task."""
         request = task_v3_pb2.KillRequest(
             id=self.task_id, exec_id=self.exec_id, signal=number, all=everyone
@@ -199,7 +207,7 @@ class Task(Process):
         calls: Callable[[], TaskCalls],
         task_id: str,
         pid: int,
-        fifos: Fifos | None,
+        fifos: Ends | None,
         parent: str,
     ) -> None:
         super().__init__(calls, task_id, "", fifos)
@@ -229,7 +237,7 @@ class Task(Process):
         """
         fifos = None
         if stdio is None:
-            fifos = Fifos(self._parent, exec_id, terminal=terminal, stdin=stdin)
+            fifos = Streams(self._parent, exec_id, terminal=terminal, stdin=stdin)
             stdio = fifos.stdio
         process = Exec(self._calls, self.task_id, exec_id, fifos)
         if spec is None:
@@ -301,19 +309,24 @@ class Task(Process):
         request = task_v3_pb2.ResumeRequest(id=self.task_id)
         await self._calls().call(task_v3_ttrpc.RESUME, request)
 
-    async def update(self, resources: Spec) -> None:
-        """Change its limits: `resources` is as `linux.resources` of a spec."""
+    async def update(self, resources: Spec, *, type_url: str = RESOURCES_TYPE_URL) -> None:
+        """Change its limits.
+
+        Args:
+            resources: As `linux.resources` of a spec.
+            type_url: What they are instead, such as `WINDOWS_RESOURCES_TYPE_URL`.
+        """
         value = json.dumps(resources).encode()
         request = task_v3_pb2.UpdateTaskRequest(
-            id=self.task_id, resources=any_pb2.Any(type_url=RESOURCES_TYPE_URL, value=value)
+            id=self.task_id, resources=any_pb2.Any(type_url=type_url, value=value)
         )
         await self._calls().call(task_v3_ttrpc.UPDATE, request)
 
     async def stats(self) -> Message:
-        """Its metrics, of either version of cgroups; an `Any` if they are of another type."""
+        """Its metrics, of cgroups of either version or of Windows; an `Any` if of another type."""
         request = task_v3_pb2.StatsRequest(id=self.task_id)
         answer = await self._calls().call(task_v3_ttrpc.STATS, request)
-        for kind in (cgroups_v1_pb2.Metrics, cgroups_v2_pb2.Metrics):
+        for kind in (cgroups_v1_pb2.Metrics, cgroups_v2_pb2.Metrics, runhcs_stats_pb2.Statistics):
             if answer.stats.type_url.rpartition("/")[2] == kind.DESCRIPTOR.full_name:
                 return kind.FromString(answer.stats.value)
         return answer.stats
