@@ -61,14 +61,14 @@ class World:
 
 
 @asynccontextmanager
-async def world(**timeouts: float) -> AsyncIterator[World]:
+async def world(*, scrub_logs: bool = True, **timeouts: float) -> AsyncIterator[World]:
     """A service of which nothing may be left open."""
     made: list[World] = []
 
     def open_stream(handle: int) -> DuplexStream:
         return made[0].open_stream(handle)
 
-    service = Service(FakeCore, open_stream, Timeouts(**timeouts))
+    service = Service(FakeCore, open_stream, Timeouts(**timeouts), scrub_logs=scrub_logs)
     assert isinstance(service.core, FakeCore)
     made.append(World(service, service.core))
     try:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import threading
 
 import pytest
@@ -307,3 +308,21 @@ async def test_the_container_may_end_while_its_process_is_being_started() -> Non
                 await starting
             assert (await container.init.wait()).status == 1
         await tear_down(container)
+
+
+@pytest.mark.parametrize("scrub_logs", [True, False])
+async def test_documents_are_logged_without_their_secrets(
+    scrub_logs: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    parameters = json.dumps({"CommandLine": "x", "Environment": {"PASSWORD": "secret"}})
+    async with world(scrub_logs=scrub_logs) as made:
+        system = await made.hcs.create_system("c1", DOCUMENT)
+        await system.start()
+        process = await system.create_process(parameters)
+        await process.close()
+        await system.close()
+    told = "".join(getattr(record, "document", "") for record in caplog.records)
+    assert "CommandLine" in told
+    assert "PASSWORD" in told
+    assert ("secret" in told) != scrub_logs

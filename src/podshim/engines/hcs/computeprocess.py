@@ -73,6 +73,7 @@ async def create_process(
         with handle.use() as value:
             return _create(service.core, value, parameters, deadline)
 
+    service.log_document(f"{_CREATE} {system.id}", parameters)
     try:
         made, done = await service.threads.run(f"{_CREATE} {system.id}", create)
     except HandleClosedError:

@@ -72,7 +72,9 @@ class HcsEngine(WindowsEngine):
 
         self.build = build_number()
         timeouts = Timeouts.of(os.environ)
-        service = Service(ComputeCoreDll, _open_stream, timeouts)
+        service = Service(
+            ComputeCoreDll, _open_stream, timeouts, scrub_logs=self.environment.scrub_logs
+        )
         processors = processor_count()
         argons = Argons(service, self.environment.namespace, self.build, processors, sys.argv[0])
         self._parts = _Parts(service, argons, processors)

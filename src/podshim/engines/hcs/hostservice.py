@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import logging
 import time
 from typing import TYPE_CHECKING, TypeVar
 
@@ -16,6 +17,7 @@ from podshim.engines.hcs import operations
 from podshim.engines.hcs.notifications import Notifications
 from podshim.engines.hcs.operations import CallThreads
 from podshim.engines.hcs.timeouts import Timeouts
+from podshim.hcsspec.scrub import scrubbed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from podshim.engines.hcs.computecore import Completion, ComputeCore
     from podshim.engines.hcs.operations import Owned
     from podshim.transport.streams import DuplexStream
+
+_log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -34,6 +38,7 @@ class Service:
         make_core: Makes the library's binding from what takes its events.
         open_stream: Makes a stream of a pipe end's handle, which it owns then, also if it fails.
         timeouts: The limits.
+        scrub_logs: Whether secrets are taken out of documents before they are logged.
     """
 
     def __init__(
@@ -41,12 +46,15 @@ class Service:
         make_core: Callable[[Callable[[int, int, str], None]], ComputeCore],
         open_stream: Callable[[int], DuplexStream],
         timeouts: Timeouts | None = None,
+        *,
+        scrub_logs: bool = True,
     ) -> None:
         self.timeouts = timeouts or Timeouts()
         self.notifications = Notifications(asyncio.get_running_loop())
         self.core = make_core(self.notifications.deliver)
         self.open_stream = open_stream
         self.threads = CallThreads(watchdog=self.timeouts.watchdog)
+        self._scrub_logs = scrub_logs
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def run(
@@ -105,6 +113,12 @@ class Service:
             if not task.cancelled():
                 task.add_done_callback(functools.partial(self._undo, undo))
             raise
+
+    def log_document(self, what: str, document: str) -> None:
+        """Write a document that the service is given into the log, for people who debug."""
+        if _log.isEnabledFor(logging.DEBUG):
+            told = scrubbed(document, enabled=self._scrub_logs)
+            _log.debug("%s", what, extra={"document": told})
 
     def spawn(self, work: Coroutine[None, None, None], name: str) -> asyncio.Task[None]:
         """Let something go on that nobody waits for; it must not raise."""

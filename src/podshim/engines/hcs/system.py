@@ -138,6 +138,7 @@ class Hcs:
             result, made = core.create_system(system_id, document, operation)
             return result
 
+        self._service.log_document(f"{_CREATE} {system_id}", document)
         done = await self._service.run(f"{_CREATE} {system_id}", begin, limit=limit)
         system = System(self._service, system_id, made) if made else None
         try:
