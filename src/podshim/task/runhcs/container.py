@@ -189,7 +189,7 @@ class ContainerTask(Task):
             )
         if everyone:
             for each in list(self._execs.values()):
-                await attempt(each.kill(signal), f"signal {signal} to {each!r}", ShimError)
+                await attempt(each.kill(signal), f"signal {signal} to {each!r}", NotFoundError)
         if signal == SIGKILL and not exec_id and self.vm is not None:
             name = f"watchdog of {self.id}"
             self._background.watch(self._close_vm_unless_ended(self.vm), name)
