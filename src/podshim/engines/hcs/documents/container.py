@@ -104,8 +104,50 @@ class ContainerFacts:
         return Member(self.spec)["windows"]
 
 
-def build(facts: ContainerFacts) -> Json:
+@dataclass(frozen=True, slots=True)
+class FromSpec:
+    """What of a container's document its spec says, read and checked: `from_spec` makes it."""
+
+    hostname: str
+    storage_qos: Json | None
+    memory: int
+    processor: limits.Cpu
+    networking: Json | None
+    registry: list[Json]
+    devices: list[Json]
+    extensions: Mapping[str, object] | None
+
+
+def from_spec(facts: ContainerFacts) -> FromSpec:
+    """Read what the spec says, before anything is made for the container.
+
+    Args:
+        facts: As far as they are known then.
+
+    Raises:
+        ShimError: The spec asks for what can't be.
+        InvalidArgumentError: A member of the spec is of another type than OCI's.
+    """
+    spec, annotations, windows = Member(facts.spec), facts.annotations, facts.windows
+    check_root(spec)
+    return FromSpec(
+        hostname=spec["hostname"].text(),
+        storage_qos=limits.storage_qos(windows["resources"], annotations),
+        memory=limits.memory_of(windows["resources"], annotations),
+        processor=processor(facts),
+        networking=_networking(windows["network"]),
+        registry=_registry(facts, annotations),
+        devices=devices.assigned_devices(windows),
+        extensions=devices.device_extensions(facts.device_extensions, facts.build),
+    )
+
+
+def build(facts: ContainerFacts, said: FromSpec | None = None) -> Json:
     """The document of a process-isolated container, in the second schema.
+
+    Args:
+        facts: What it is made of.
+        said: What the spec says, if that has been read before.
 
     Raises:
         ShimError: The spec asks for what can't be.
@@ -116,50 +158,47 @@ def build(facts: ContainerFacts) -> Json:
         "Owner": facts.owner,
         "SchemaVersion": dict(SCHEMA_2_1),
         "ShouldTerminateOnLastHandleClosed": True,
-        "Container": container_section(facts, root),
+        "Container": container_section(facts, root, said),
     }
 
 
-def container_section(facts: ContainerFacts, root: str) -> Json:
+def container_section(facts: ContainerFacts, root: str, said: FromSpec | None = None) -> Json:
     """The `Container` object of any Windows container.
 
     Args:
         facts: What it is made of.
         root: `Storage.Path`, as it is to stand there.
+        said: What the spec says, if that has been read before.
 
     Raises:
         ShimError: The spec asks for what can't be.
         InvalidArgumentError: A member of the spec is of another type than OCI's.
     """
-    spec, annotations = Member(facts.spec), facts.annotations
-    check_root(spec)
-    resources = facts.windows["resources"]
-    hostname = spec["hostname"].text()
-    memory = limits.memory_of(resources, annotations)
+    said = said or from_spec(facts)
     storage = present(
         {
             "Layers": [layer.document() for layer in facts.layers],
             "Path": root,
-            "QoS": limits.storage_qos(resources, annotations),
+            "QoS": said.storage_qos,
             "PrivilegedContainerRootPath": facts.host_process_root,
         }
     )
-    guard = facts.credential_guard
+    networking, guard = said.networking, facts.credential_guard
+    if networking is not None and facts.namespace:
+        networking = {**networking, "Namespace": facts.namespace}
     return present(
         {
-            "GuestOs": {"HostName": hostname} if hostname else None,
+            "GuestOs": {"HostName": said.hostname} if said.hostname else None,
             "Storage": storage,
             "MappedDirectories": [directory.document() for directory in facts.directories],
             "MappedPipes": [pipe.document() for pipe in facts.pipes],
-            "Memory": {"SizeInMB": memory} if memory else None,
-            "Processor": processor(facts).document(),
-            "Networking": _networking(facts),
+            "Memory": {"SizeInMB": said.memory} if said.memory else None,
+            "Processor": said.processor.document(),
+            "Networking": networking,
             "ContainerCredentialGuard": dict(guard) if guard is not None else None,
-            "RegistryChanges": {"AddValues": _registry(facts, annotations)},
-            "AssignedDevices": devices.assigned_devices(facts.windows),
-            "AdditionalDeviceNamespace": devices.device_extensions(
-                facts.device_extensions, facts.build
-            ),
+            "RegistryChanges": {"AddValues": said.registry},
+            "AssignedDevices": said.devices,
+            "AdditionalDeviceNamespace": said.extensions,
             "IsolationType": facts.isolation_type,
         }
     )
@@ -205,8 +244,7 @@ def root_volume(path: str) -> str:
     return path if path.endswith("\\") else path + "\\"
 
 
-def _networking(facts: ContainerFacts) -> Json | None:
-    network = facts.windows["network"]
+def _networking(network: Member) -> Json | None:
     if not network.present:
         return None
     return present(
@@ -214,7 +252,6 @@ def _networking(facts: ContainerFacts) -> Json | None:
             "AllowUnqualifiedDnsQuery": network["allowUnqualifiedDNSQuery"].flag(),
             "DnsSearchList": ",".join(network["DNSSearchList"].texts()),
             "NetworkSharedContainerName": network["networkSharedContainerName"].text(),
-            "Namespace": facts.namespace,
         }
     )
 
