@@ -51,7 +51,8 @@ class Plan9Manager:
             file: The name of the one file that it may see; empty for all.
 
         Raises:
-            ShimError: Writable shares are refused, this Windows shares no single files, or HCS or the guest refuses.
+            ShimError: Writable shares are refused, this Windows shares no single files, or HCS or
+                the guest refuses.
         """
         if file and self._build < builds.V19H1:
             raise ShimError("single-file mappings are not supported on this build of Windows")
