@@ -5,6 +5,7 @@ that `STARTED` names.
 """
 
 import asyncio
+import logging
 import os
 import sys
 from collections.abc import Callable
@@ -76,6 +77,19 @@ class LosesTasks(Good):
 
     async def _fail(self) -> None:
         raise ZeroDivisionError("in a task")
+
+
+class Talks(Good):
+    """Has always something to log."""
+
+    async def open(self) -> None:
+        await super().open()
+        asyncio.create_task(self._talk())  # noqa: RUF006 - it lives as long as the process
+
+    async def _talk(self) -> None:
+        while True:
+            logging.getLogger("engine").debug("something", extra={"key": "a value"})
+            await asyncio.sleep(0.02)
 
 
 class NotInTime(Good):

@@ -41,6 +41,8 @@ MOMENT = 0.5
 #: How long each step of the taking down may last, in s. The usual end takes no time at all.
 EVENTS_TIMEOUT = 3.0
 TASKS_TIMEOUT = 5.0
+#: What operations that are under way have until they are cut short: they have had the calls' time.
+TASKS_GRACE = 0.5
 ENGINE_TIMEOUT = 5.0
 CONNECT_TIMEOUT = 5.0
 
@@ -149,7 +151,7 @@ class Server:
             stack.push_async_callback(_leave, self._engine.close, ENGINE_TIMEOUT)
             self._publisher.start()
             stack.push_async_callback(_leave, self._stop_publishing, EVENTS_TIMEOUT + 1)
-            stack.push_async_callback(_leave, self._close_slot, TASKS_TIMEOUT + 1)
+            stack.push_async_callback(_leave, self._close_slot, TASKS_TIMEOUT)
             server = ttrpc.Server(services(self._slot))
             stack.callback(server.close)
             listener = await self._carrier.serve(self._parameters.address, server)
@@ -188,7 +190,7 @@ class Server:
             return None
 
     async def _close_slot(self) -> None:
-        await self._slot.close(TASKS_TIMEOUT)
+        await self._slot.close(TASKS_GRACE)
 
     async def _stop_publishing(self) -> None:
         try:
