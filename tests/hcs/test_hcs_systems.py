@@ -99,12 +99,14 @@ async def test_a_hard_kill_overtakes_a_signal_that_hangs() -> None:
         await system.close()
 
 
-@pytest.mark.parametrize("code", [0xC0370105, 0x8037010E, 0x80070490])
-async def test_a_process_that_is_called_gone_is_released(code: int) -> None:
+@pytest.mark.parametrize(
+    ("code", "delivered"), [(0xC0370105, False), (0x8037010E, False), (0x80070490, True)]
+)
+async def test_a_process_that_is_called_gone_is_released(code: int, delivered: bool) -> None:
     async with world(release=0.01) as made:
         system, process = await start(made)
         made.core.faults["HcsTerminateProcess"] = Fault(code)
-        assert not await process.kill()
+        assert await process.kill() == delivered
         async with asyncio.timeout(10):
             assert await process.wait() == results.UNKNOWN_EXIT_CODE
         await process.close()
@@ -123,10 +125,11 @@ async def test_an_exit_in_time_keeps_its_code() -> None:
         await system.close()
 
 
-async def test_a_second_kill_has_been_delivered() -> None:
+@pytest.mark.parametrize("code", [0x80070005, 0x8037011F, 0xC0370110])
+async def test_a_kill_that_comes_too_late_has_been_delivered(code: int) -> None:
     async with world() as made:
         system, process = await start(made)
-        made.core.faults["HcsTerminateProcess"] = Fault(0x80070005, times=1)
+        made.core.faults["HcsTerminateProcess"] = Fault(code, times=1)
         assert await process.kill()
         assert await process.kill()
         assert made.core.calls.count("HcsTerminateProcess") == 1
@@ -326,3 +329,21 @@ async def test_documents_are_logged_without_their_secrets(
     assert "CommandLine" in told
     assert "PASSWORD" in told
     assert ("secret" in told) != scrub_logs
+
+
+async def test_a_signal_that_hangs_does_not_hold_up_the_engines_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("podshim.engines.hcs.hostservice._LAST_MOMENT", 0.05)
+    async with world() as made:
+        container = await make_container(made)
+        await container.init.start()
+        gate = threading.Event()
+        made.core.faults["HcsSignalProcess"] = Fault(gate=gate)
+        await container.init.kill(15)
+        async with asyncio.timeout(10):
+            while "HcsSignalProcess" not in made.core.calls:  # noqa: ASYNC110
+                await asyncio.sleep(0.005)
+            await made.service.close()
+        gate.set()
+        await tear_down(container)

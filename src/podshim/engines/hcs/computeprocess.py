@@ -308,13 +308,18 @@ class HcsProcess:
             raise ClosedError(operation, self.subject) from None
 
     def _killed_by(self, attempt: _Attempt) -> bool:
-        """Whether an attempt that reached the system counts as delivered."""
+        """Whether an attempt that reached the system counts as delivered.
+
+        Access is denied to a process that is being ended.
+        """
         code = normalised(attempt.done.result)
-        if results.is_already_stopped(code) and attempt.stage is _Stage.OPEN_PROCESS:
+        if attempt.stage is _Stage.TERMINATE and code == ERROR_ACCESS_DENIED:
+            return True
+        if results.is_already_stopped(code):
+            if results.is_process_gone(code):
+                self._release_soon()
             return True
         if attempt.stage is _Stage.TERMINATE:
-            if code == ERROR_ACCESS_DENIED or results.condition(code) == 0x11F:
-                return True
             return self._delivered(_KILL, attempt.done)
         results.check(attempt.done.result, attempt.done.document, _KILL, self.subject)
         return True

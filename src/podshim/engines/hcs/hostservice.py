@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+#: How long what still goes on may take when the engine closes, s.
+_LAST_MOMENT = 2.0
+
 T = TypeVar("T")
 
 
@@ -128,9 +131,11 @@ class Service:
         return task
 
     async def close(self) -> None:
-        """Wait for what goes on, then let the threads end."""
+        """Wait a moment for what goes on, then give it up, and let the threads end."""
         while self._tasks:
-            await asyncio.wait(self._tasks)
+            _, late = await asyncio.wait(self._tasks, timeout=_LAST_MOMENT)
+            for task in late:
+                task.cancel()
         self.threads.close()
 
     def _undo(
