@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from ctypes import POINTER, Structure, byref, c_void_p, sizeof
+from ctypes import POINTER, Structure, byref, c_uint32, c_void_p, sizeof
 from ctypes.wintypes import BOOL, DWORD, HANDLE, LPCWSTR, LPWSTR, WORD
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -23,18 +23,18 @@ _USE_STD_HANDLES: Final = 0x100
 
 class _StartupInfo(Structure):
     _fields_ = (
-        ("cb", DWORD),
+        ("cb", c_uint32),
         ("lpReserved", LPWSTR),
         ("lpDesktop", LPWSTR),
         ("lpTitle", LPWSTR),
-        ("dwX", DWORD),
-        ("dwY", DWORD),
-        ("dwXSize", DWORD),
-        ("dwYSize", DWORD),
-        ("dwXCountChars", DWORD),
-        ("dwYCountChars", DWORD),
-        ("dwFillAttribute", DWORD),
-        ("dwFlags", DWORD),
+        ("dwX", c_uint32),
+        ("dwY", c_uint32),
+        ("dwXSize", c_uint32),
+        ("dwYSize", c_uint32),
+        ("dwXCountChars", c_uint32),
+        ("dwYCountChars", c_uint32),
+        ("dwFillAttribute", c_uint32),
+        ("dwFlags", c_uint32),
         ("wShowWindow", WORD),
         ("cbReserved2", WORD),
         ("lpReserved2", c_void_p),
@@ -49,8 +49,8 @@ class _ProcessInformation(Structure):
     _fields_ = (
         ("hProcess", HANDLE),
         ("hThread", HANDLE),
-        ("dwProcessId", DWORD),
-        ("dwThreadId", DWORD),
+        ("dwProcessId", c_uint32),
+        ("dwThreadId", c_uint32),
     )
 
 

@@ -10,8 +10,18 @@ the owner of the processes: whatever becomes of us, they end.
 from __future__ import annotations
 
 import ctypes
-from ctypes import POINTER, Structure, byref, c_int64, c_size_t, c_uint64, c_void_p, sizeof
-from ctypes.wintypes import BOOL, DWORD, HANDLE, LPCWSTR, ULONG, WORD
+from ctypes import (
+    POINTER,
+    Structure,
+    byref,
+    c_int64,
+    c_size_t,
+    c_uint32,
+    c_uint64,
+    c_void_p,
+    sizeof,
+)
+from ctypes.wintypes import BOOL, DWORD, HANDLE, LPCWSTR, WORD
 from typing import TYPE_CHECKING, Final
 
 from podshim.win32.binding import (
@@ -59,10 +69,10 @@ class BasicAccounting(Structure):
         ("TotalKernelTime", c_int64),
         ("ThisPeriodTotalUserTime", c_int64),
         ("ThisPeriodTotalKernelTime", c_int64),
-        ("TotalPageFaultCount", DWORD),
-        ("TotalProcesses", DWORD),
-        ("ActiveProcesses", DWORD),
-        ("TotalTerminatedProcesses", DWORD),
+        ("TotalPageFaultCount", c_uint32),
+        ("TotalProcesses", c_uint32),
+        ("ActiveProcesses", c_uint32),
+        ("TotalTerminatedProcesses", c_uint32),
     )
 
 
@@ -70,13 +80,13 @@ class _BasicLimits(Structure):
     _fields_ = (
         ("PerProcessUserTimeLimit", c_int64),
         ("PerJobUserTimeLimit", c_int64),
-        ("LimitFlags", DWORD),
+        ("LimitFlags", c_uint32),
         ("MinimumWorkingSetSize", c_size_t),
         ("MaximumWorkingSetSize", c_size_t),
-        ("ActiveProcessLimit", DWORD),
+        ("ActiveProcessLimit", c_uint32),
         ("Affinity", c_size_t),
-        ("PriorityClass", DWORD),
-        ("SchedulingClass", DWORD),
+        ("PriorityClass", c_uint32),
+        ("SchedulingClass", c_uint32),
     )
 
 
@@ -98,7 +108,7 @@ class _CompletionPort(Structure):
 
 
 class _CpuRate(Structure):
-    _fields_ = (("ControlFlags", DWORD), ("Value", DWORD))
+    _fields_ = (("ControlFlags", c_uint32), ("Value", c_uint32))
 
 
 class _GroupAffinity(Structure):
@@ -123,7 +133,7 @@ class _IoStats(Structure):
 class IoAttribution(Structure):
     """JOBOBJECT_IO_ATTRIBUTION_INFORMATION; sizes in bytes."""
 
-    _fields_ = (("ControlFlags", ULONG), ("Read", _IoStats), ("Write", _IoStats))
+    _fields_ = (("ControlFlags", c_uint32), ("Read", _IoStats), ("Write", _IoStats))
 
 
 class _IoRate(Structure):
@@ -132,8 +142,8 @@ class _IoRate(Structure):
         ("MaxBandwidth", c_int64),
         ("ReservationIops", c_int64),
         ("VolumeName", LPCWSTR),
-        ("BaseIoSize", ULONG),
-        ("ControlFlags", ULONG),
+        ("BaseIoSize", c_uint32),
+        ("ControlFlags", c_uint32),
     )
 
 
@@ -153,7 +163,7 @@ _is_process_in_job = _kernel32.function("IsProcessInJob", BOOL, HANDLE, HANDLE, 
 
 
 class Job:
-    """A job object of our own; a context manager that closes it.
+    """A job object, made under a new name; whoever makes it closes it.
 
     Args:
         name: Its name among the system's objects.
@@ -161,6 +171,10 @@ class Job:
     Raises:
         OSError: It can't be made, or there is one of this name.
     """
+
+    #: The limits that have been set here.
+    _flags: int = 0
+    _memory: int = 0
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -189,9 +203,7 @@ class Job:
         Raises:
             OSError: It can't be said.
         """
-        limits = self.limits()
-        limits.Basic.LimitFlags |= _LIMIT_KILL_ON_CLOSE
-        self._set(_EXTENDED_LIMITS, limits)
+        self._limit(_LIMIT_KILL_ON_CLOSE)
 
     def limits(self) -> ExtendedLimits:
         """The limits as they are.
@@ -209,10 +221,8 @@ class Job:
         Raises:
             OSError: It can't be set.
         """
-        limits = self.limits()
-        limits.Basic.LimitFlags |= _LIMIT_JOB_MEMORY
-        limits.JobMemoryLimit = size
-        self._set(_EXTENDED_LIMITS, limits)
+        self._memory = size
+        self._limit(_LIMIT_JOB_MEMORY)
 
     def limit_cpu(self, kind: int, value: int) -> None:
         """Limit or weigh the processors' time.
@@ -357,6 +367,15 @@ class Job:
         check(_is_process_in_job(process.value, self.handle.value, byref(answer)), self.name)
         return bool(answer.value)
 
+    def _limit(self, flag: int) -> None:
+        # Some systems take limits without telling of them: what was set before is set again.
+        self._flags |= flag
+        limits = self.limits()
+        limits.Basic.LimitFlags |= self._flags
+        if self._memory:
+            limits.JobMemoryLimit = self._memory
+        self._set(_EXTENDED_LIMITS, limits)
+
     def _set(self, kind: int, value: Structure | ctypes.Array[_GroupAffinity]) -> None:
         check(_set_information(self.handle.value, kind, byref(value), sizeof(value)), self.name)
 
@@ -381,7 +400,7 @@ def _known(error: OSError) -> OSError:
 
 def _id_list(room: int) -> tuple[tuple[str, type], ...]:
     return (
-        ("NumberOfAssignedProcesses", DWORD),
-        ("NumberOfProcessIdsInList", DWORD),
+        ("NumberOfAssignedProcesses", c_uint32),
+        ("NumberOfProcessIdsInList", c_uint32),
         ("ProcessIdList", c_size_t * room),
     )

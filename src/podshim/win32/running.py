@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ctypes import POINTER, Structure, byref, c_size_t, c_void_p, sizeof
+from ctypes import POINTER, Structure, byref, c_size_t, c_uint32, c_void_p, sizeof
 from ctypes.wintypes import BOOL, DWORD, HANDLE, LONG, LPCSTR, LPCWSTR, ULONG
 from typing import Final
 
@@ -29,7 +29,7 @@ class _VmCounters(Structure):
     _fields_ = (
         ("PeakVirtualSize", c_size_t),
         ("VirtualSize", c_size_t),
-        ("PageFaultCount", ULONG),
+        ("PageFaultCount", c_uint32),
         ("PeakWorkingSetSize", c_size_t),
         ("WorkingSetSize", c_size_t),
         ("QuotaPeakPagedPoolUsage", c_size_t),

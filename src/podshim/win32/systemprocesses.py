@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 import ctypes
-from ctypes import POINTER, Structure, byref, c_int64, c_uint64, c_void_p, sizeof
+from ctypes import (
+    POINTER,
+    Structure,
+    byref,
+    c_int32,
+    c_int64,
+    c_uint32,
+    c_uint64,
+    c_void_p,
+    sizeof,
+)
 from ctypes.wintypes import LONG, ULONG, USHORT
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -23,11 +33,11 @@ class _ProcessInformation(Structure):
     """SYSTEM_PROCESS_INFORMATION, as far as it is read here."""
 
     _fields_ = (
-        ("NextEntryOffset", ULONG),
-        ("NumberOfThreads", ULONG),
+        ("NextEntryOffset", c_uint32),
+        ("NumberOfThreads", c_uint32),
         ("WorkingSetPrivateSize", c_int64),
-        ("HardFaultCount", ULONG),
-        ("NumberOfThreadsHighWatermark", ULONG),
+        ("HardFaultCount", c_uint32),
+        ("NumberOfThreadsHighWatermark", c_uint32),
         ("CycleTime", c_uint64),
         ("CreateTime", c_int64),
         ("UserTime", c_int64),
@@ -35,15 +45,15 @@ class _ProcessInformation(Structure):
         ("ImageNameLength", USHORT),
         ("ImageNameMaximumLength", USHORT),
         ("ImageNameBuffer", c_uint64),
-        ("BasePriority", LONG),
+        ("BasePriority", c_int32),
         ("UniqueProcessId", c_uint64),
         ("InheritedFromUniqueProcessId", c_uint64),
-        ("HandleCount", ULONG),
-        ("SessionId", ULONG),
+        ("HandleCount", c_uint32),
+        ("SessionId", c_uint32),
         ("UniqueProcessKey", c_uint64),
         ("PeakVirtualSize", c_uint64),
         ("VirtualSize", c_uint64),
-        ("PageFaultCount", ULONG),
+        ("PageFaultCount", c_uint32),
         ("PeakWorkingSetSize", c_uint64),
         ("WorkingSetSize", c_uint64),
         ("QuotaPeakPagedPoolUsage", c_uint64),

@@ -190,12 +190,17 @@ async def test_limits_are_checked(tmp_path: Path, spec: dict[str, Any], text: st
         assert machine.layers.mounted == 0
 
 
-async def test_a_limit_of_memory_is_set_on_the_job(tmp_path: Path) -> None:
+async def test_a_job_with_a_limit_of_memory_still_ends_with_us(tmp_path: Path) -> None:
     async with host(tmp_path) as machine:
+        client = machine.client()
         resources = {"memory": {"limit": 300 << 20}}
-        container = await machine.create(python("pass"), spec={"windows": {"resources": resources}})
-        # Wine keeps the flags, and forgets the size.
-        assert container._job.job.limits().Basic.LimitFlags == 0x2200
+        container = await machine.create(
+            python(SLEEP), client.stdio, spec={"windows": {"resources": resources}}
+        )
+        await container.init.start()
+        await client.until("ready")
+        container._job.job.close()
+        await ended(container.init)
 
 
 async def test_what_a_host_lacks_is_told_once(
