@@ -154,9 +154,8 @@ async def test_the_last_reader_of_the_log_gets_it(shim: Shim) -> None:
             assert await server.ready() == b""
             text = await line(first)
             stamp = r'time="\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z"'
-            assert re.search(
-                rf'^{stamp} level=debug msg=something key="a value"$', text, re.MULTILINE
-            )
+            wanted = rf'^{stamp} level=debug msg=something key="a value"$'
+            assert re.search(wanted, text, re.MULTILINE)
             with await reader(shim) as second:
                 # The first one is let go, and what happens now is the second one's.
                 async with asyncio.timeout(LIMIT):

@@ -55,7 +55,38 @@ async def test_start_prints_the_address_and_nothing_else(shim: Shim) -> None:
     assert (shim.bundle / "panic.log").read_bytes() == b""
     pid = int((shim.bundle / "shim.pid").read_text())
     assert await shim_pid(shim.address) == pid
-    assert int(shim.started.read_text()) == pid
+    assert shim.facts()["pid"] == pid
+    await shut_down(shim.address)
+
+
+async def test_the_server_is_called_as_microsofts(shim: Shim) -> None:
+    shim.spec(**{KIND: "sandbox", SANDBOX: "i"})
+    await shim.call("-debug", "start")
+    facts = shim.facts()
+    given = ["--namespace", shim.namespace, "--address", "a", "--publish-binary", "p", "--id", "i"]
+    own = ["serve", "--socket", shim.address, "--is-sandbox"]
+    words = ["containerd-shim-runhcs-v1.exe", *shim.program[1:], *given, *own]
+    assert facts["words"] == words
+    assert facts["executable"] == sys.executable
+    assert Path(facts["folder"]) == shim.bundle
+    await shut_down(shim.address)
+
+
+async def test_in_a_virtual_environment_there_is_one_process_too(shim: Shim) -> None:
+    folder = shim.folder / "venv"
+    (folder / "Scripts").mkdir(parents=True)
+    (folder / "pyvenv.cfg").write_text(
+        f"home = {sys.base_prefix}\ninclude-system-site-packages = true\nversion = 3.13.5\n"
+    )
+    python = folder / "Scripts" / "python.exe"
+    python.touch()  # would execute the interpreter at home, and wait for it
+    done = await shim.call("start", __PYVENV_LAUNCHER__=str(python))
+    assert (done.returncode, done.stderr) == (0, b"")
+    facts = shim.facts()
+    assert str(facts["pid"]) == (shim.bundle / "shim.pid").read_text()
+    assert Path(facts["prefix"]) == folder
+    assert Path(facts["executable"]) == python
+    assert facts["variable"] is None
     await shut_down(shim.address)
 
 

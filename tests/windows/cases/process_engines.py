@@ -1,10 +1,11 @@
 """A shim's program for cases on its life, with engines that run nothing.
 
-`ENGINE` in the environment names the one that is wanted; each writes its process's id into the file
-that `STARTED` names.
+`ENGINE` in the environment names the one that is wanted; each writes facts about its process into
+the file that `STARTED` names.
 """
 
 import asyncio
+import json
 import logging
 import os
 import sys
@@ -23,8 +24,16 @@ class Good(WindowsEngine):
 
     async def open(self) -> None:
         if "STARTED" in os.environ:
+            facts = {
+                "pid": os.getpid(),
+                "words": sys.orig_argv,
+                "executable": sys.executable,
+                "prefix": sys.prefix,
+                "folder": os.getcwd(),
+                "variable": os.environ.get("__PYVENV_LAUNCHER__"),
+            }
             with open(os.environ["STARTED"], "w") as file:
-                file.write(str(os.getpid()))
+                json.dump(facts, file)
 
     async def create(self, request: CreateRequest) -> Container:
         raise ShimError("this engine runs nothing")

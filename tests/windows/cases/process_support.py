@@ -87,10 +87,15 @@ class Shim:
             and not (path.name == "panic.log" and not path.stat().st_size)
         }
 
+    def facts(self) -> dict[str, Any]:
+        """What an engine has noted about its process."""
+        found: dict[str, Any] = json.loads(self.started.read_text())
+        return found
+
     def server_has_ended(self) -> bool:
         """Whether the process that an engine has noted is gone."""
         try:
-            process = running.open_process(int(self.started.read_text()), _SYNCHRONIZE)
+            process = running.open_process(self.facts()["pid"], _SYNCHRONIZE)
         except OSError:
             return True
         with process:
