@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from hcs.core_fake import FakeCore
 from podshim.bundle import Bundle
 from podshim.engine import Stdio
-from podshim.engines.hcs.assembly import Setting, assemble, connect_init
+from podshim.engines.hcs.assembly import Guest, Setting, assemble, connect_init
 from podshim.engines.hcs.container import HcsContainer
 from podshim.engines.hcs.hostservice import Service
 from podshim.engines.hcs.system import Hcs
@@ -97,14 +97,16 @@ class Nothing:
         raise UnimplementedError("add_mount")
 
 
-async def make_container(made: World, name: str = "c1", *, build: int = 20348) -> HcsContainer:
+async def make_container(
+    made: World, name: str = "c1", *, build: int = 20348, guest: Guest | None = None
+) -> HcsContainer:
     """A container whose process has pipes that nobody is at the other end of."""
     setting = Setting("test", build, made.service.timeouts, made.service.spawn)
     spec = {"process": {"commandLine": "x"}}
     request = ContainerRequest(name, Bundle("."), spec, stdio=Stdio())
     upstream = await connect_init(setting, request)
     system = await made.hcs.create_system(name, DOCUMENT)
-    return assemble(setting, request, upstream, system, Nothing(), Nothing())
+    return assemble(setting, request, upstream, system, Nothing(), Nothing(), guest=guest)
 
 
 async def tear_down(container: HcsContainer) -> None:

@@ -11,9 +11,10 @@ from hcs.core_fake import Fault
 from hcs.engine_support import World, make_container, tear_down, world
 from podshim.engine import Stdio
 from podshim.engines.hcs import results
+from podshim.engines.hcs.assembly import Guest
 from podshim.engines.hcs.results import ClosedError, HcsError
 from podshim.engines.hcs.system import HcsProcess, System
-from podshim.errors import NotFoundError, ShimError
+from podshim.errors import FailedPreconditionError, NotFoundError, ShimError
 from windows.cases.core_contract import DOCUMENT
 
 PIPES = json.dumps({"CreateStdInPipe": True, "CreateStdOutPipe": True, "CreateStdErrPipe": True})
@@ -346,4 +347,46 @@ async def test_a_signal_that_hangs_does_not_hold_up_the_engines_end(
                 await asyncio.sleep(0.005)
             await made.service.close()
         gate.set()
+        await tear_down(container)
+
+
+async def test_a_linux_guest_gets_processes_and_signals_as_linux_has_them() -> None:
+    async with world() as made:
+        container = await make_container(made, guest=Guest(linux=True))
+        await container.init.start()
+        process = await container.exec("e", b'{"args": ["sh"], "cwd": "/"}', Stdio())
+        await process.start()
+        await process.kill(10)
+        with pytest.raises(FailedPreconditionError, match="signal 99: invalid signal value"):
+            await process.kill(99)
+        async with asyncio.timeout(10):
+            await process.wait()
+        await process.delete()
+        await tear_down(container)
+    sent = {name: json.loads(text) for name, text in made.core.documents if text.startswith("{")}
+    assert sent["HcsSignalProcess"] == {"Signal": 10}
+    processes = [text for name, text in made.core.documents if name == "HcsCreateProcess"]
+    assert "OciProcess" not in json.loads(processes[0])
+    assert json.loads(processes[1])["OciProcess"]["args"] == ["sh"]
+
+
+async def test_a_linux_guests_signal_that_reaches_nobody() -> None:
+    async with world(release=0.01) as made:
+        container = await make_container(made, guest=Guest(linux=True))
+        await container.init.start()
+        made.core.faults["HcsSignalProcess"] = Fault(0x80070490)
+        with pytest.raises(NotFoundError):
+            await container.init.kill(15)
+        await tear_down(container)
+
+
+async def test_a_guest_without_signals_is_killed_hard() -> None:
+    async with world() as made:
+        container = await make_container(made, guest=Guest(signals_supported=False))
+        await container.init.start()
+        with pytest.raises(FailedPreconditionError):
+            await container.init.kill(1)
+        await container.init.kill(15)
+        assert "HcsTerminateProcess" in made.core.calls
+        assert "HcsSignalProcess" not in made.core.calls
         await tear_down(container)

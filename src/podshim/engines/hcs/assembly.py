@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from podshim.engines.hcs.container import HcsContainer, Parts
 from podshim.engines.hcs.documents.jsontext import dumps
-from podshim.engines.hcs.documents.process import process_parameters
+from podshim.engines.hcs.documents.process import linux_process_parameters, process_parameters
 from podshim.engines.hcs.process import HcsContainerProcess, Launch
 from podshim.engines.hcs.signals import signal_options
 from podshim.engines.hcs.stdio import connect
@@ -49,6 +50,20 @@ class Setting:
         return self.build >= builds.RS5
 
 
+@dataclass(frozen=True, slots=True)
+class Guest:
+    """What is different for containers in a utility VM.
+
+    Args:
+        linux: Whether its guest is Linux: processes are told as in the OCI spec, and who signals
+            one waits until that is done.
+        signals_supported: Whether its agent delivers signals.
+    """
+
+    linux: bool = False
+    signals_supported: bool = True
+
+
 async def connect_init(setting: Setting, request: ContainerRequest) -> Upstream:
     """Connect the init's streams, before anything else is made.
 
@@ -68,6 +83,7 @@ def assemble(
     resources: Resources,
     updates: Updates,
     *,
+    guest: Guest | None = None,
     measure: Callable[[], Awaitable[Statistics]] | None = None,
 ) -> HcsContainer:
     """Make the container; everything is its own from now on.
@@ -79,18 +95,25 @@ def assemble(
         system: The compute system, not started yet.
         resources: What it is made from.
         updates: How it is changed.
+        guest: The VM's guest that it lives in; None on the host.
         measure: Measures it without asking the system; raises OSError where that can't be done.
     """
+    linux = guest is not None and guest.linux
+    supported = setting.signals_supported and (guest is None or guest.signals_supported)
 
     def process(
         spec: Mapping[str, object], streams: Upstream, *, init: bool
     ) -> HcsContainerProcess:
         parameters = process_parameters(spec, streams.stdio)
+        command_line = str(parameters.get("CommandLine", ""))
+        if linux:  # the container's own document has the init's process
+            parameters = linux_process_parameters(None if init else spec, streams.stdio)
         launch = Launch(
             dumps(parameters),
-            str(parameters.get("CommandLine", "")),
-            init,
-            lambda number: signal_options(number, supported=setting.signals_supported),
+            command_line,
+            starts_container=init,
+            choose_signal=partial(signal_options, linux=linux, supported=supported),
+            signals_wait=linux,
         )
         return HcsContainerProcess(system, streams, launch, setting.spawn)
 
