@@ -10,10 +10,12 @@ serves, and is removed with all that is in it.
 from __future__ import annotations
 
 import logging
+import ntpath
 import os
 import shutil
 import tempfile
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 from podshim.engines.hcs.hostprocess.shortcomings import cause
@@ -23,7 +25,7 @@ from podshim.win32.binding import ERROR_NOT_SUPPORTED, failure
 from podshim.win32.mountpoints import mount_volume, unmount_volume
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from podshim.engines.hcs.documents.mounts import SpecMount
     from podshim.engines.hcs.hostprocess.job import HostJob
@@ -50,13 +52,17 @@ def show(
     Raises:
         OSError, ShimError: Something can't appear; nothing is left behind.
     """
-    with ExitStack() as undo:
+    undo = ExitStack()
+    try:
         if location.bound:
             _bind_all(job, location, mounts, shortcomings)
         else:
             _mount(location, undo, shortcomings)
             _link_all(location, mounts)
-        return undo.pop_all()
+    except BaseException:
+        _try(undo.close)
+        raise
+    return undo
 
 
 def make_folder(path: str) -> None:
@@ -91,7 +97,7 @@ def _try_link(folder: str, location: Location, mount: SpecMount) -> None:
     """Let a mount appear at the root file system's place, too: a convenience."""
     inside = location.under(mount.destination)[len(location.bare) :].lstrip("\\")
     try:
-        _link(os.path.join(folder, inside), mount.source)
+        _link(ntpath.join(folder, inside), mount.source)
     except OSError as error:
         log.warning("mount %s has no link: %s", mount.destination, cause(error))
 
@@ -101,11 +107,11 @@ def _at_temporary_folder(volume: str, shortcomings: Shortcomings) -> Iterator[st
     """A folder at which a volume appears for a moment; None where that can't be."""
     with ExitStack() as undo:
         folder = tempfile.mkdtemp(prefix="podshim-")
-        undo.callback(os.rmdir, folder)
+        undo.callback(_try, partial(os.rmdir, folder))
         mounted = False
         with shortcomings.allowed("volumes at folders"):
             mount_volume(folder, volume)
-            undo.callback(unmount_volume, folder)
+            undo.callback(_try, partial(unmount_volume, folder))
             mounted = True
         yield folder if mounted else None
 
@@ -146,7 +152,15 @@ def _link(path: str, target: str) -> None:
         raise failure(ERROR_NOT_SUPPORTED, path)  # some hosts claim to have made it
 
 
+def _try(give_back: Callable[[], object]) -> None:
+    """Give something back, as well as that can be."""
+    try:
+        give_back()
+    except OSError as error:
+        log.warning("something could not be given back: %s", cause(error))
+
+
 def _make_parent(path: str) -> None:
-    parent = os.path.dirname(path.rstrip("\\/"))
+    parent = ntpath.dirname(path.rstrip("\\/"))
     if parent:
         os.makedirs(parent, exist_ok=True)
