@@ -74,6 +74,7 @@ async def connect(
     address: str,
     *,
     timeout: float,  # noqa: ASYNC109 - it bounds the retries too
+    just_started: bool,  # noqa: ARG001 - a socket is there when `start` has ended
     loses_first: bool,  # noqa: ARG001 - no socket's server does
 ) -> Client:
     """Connect to a shim.
@@ -81,6 +82,7 @@ async def connect(
     Args:
         address: Its address.
         timeout: How long to try (s).
+        just_started: Whether it may still be on its way there.
         loses_first: Whether its server is known to lose its first client.
 
     Raises:

@@ -173,22 +173,28 @@ class Shim:
         if self.answer.protocol != "ttrpc":
             raise UnimplementedError(f"a shim that speaks {self.answer.protocol}")
         self.bundle.write_start(self.binary, self.answer)
-        await self.connect()
+        await self._connect(just_started=True)
         return self.answer
 
     async def connect(self) -> None:
-        """Connect, as after `start` and as a restarted daemon does, unless it is connected.
+        """Connect, as a restarted daemon does, unless it is connected.
 
         Raises:
             ShimError: `start` has not answered.
             OSError: Nobody answers at the address.
         """
+        await self._connect(just_started=False)
+
+    async def _connect(self, *, just_started: bool) -> None:
         if self.answer is None:
             raise ShimError(f"{self.id}: its shim was not started")
         if self._calls is not None:
             return
         client = await platform.connect(
-            self.answer.address, timeout=CONNECT_TIMEOUT, loses_first=self._loses_first
+            self.answer.address,
+            timeout=CONNECT_TIMEOUT,
+            just_started=just_started,
+            loses_first=self._loses_first,
         )
         self._calls = TaskCalls(client, self.answer.version, self.question.namespace)
         if self.process is None:

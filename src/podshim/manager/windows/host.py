@@ -88,21 +88,24 @@ async def connect(
     address: str,
     *,
     timeout: float,  # noqa: ASYNC109 - it bounds the retries too
+    just_started: bool,
     loses_first: bool,
 ) -> Client:
-    """Connect to a shim; a pipe that is not there is tried for a while.
+    """Connect to a shim.
 
     Args:
         address: Its address.
         timeout: How long to try (s).
+        just_started: Whether a pipe that is not there is tried for a while, as containerd does.
         loses_first: Whether its server is known to lose its first client.
 
     Raises:
         AddressError, TimeoutError, OSError: As `pipes.connect`.
     """
+    missing_for = MISSING_FOR if just_started else 0.0
     if not loses_first:
-        return await pipes.connect(address, timeout=timeout, missing_for=MISSING_FOR)
-    lost = await pipes.dial(address, timeout=timeout, missing_for=MISSING_FOR)
+        return await pipes.connect(address, timeout=timeout, missing_for=missing_for)
+    lost = await pipes.dial(address, timeout=timeout, missing_for=missing_for)
     try:
         client = await pipes.connect(address, timeout=timeout)
     except BaseException:
