@@ -356,9 +356,9 @@ async def test_a_linux_guest_gets_processes_and_signals_as_linux_has_them() -> N
         await container.init.start()
         process = await container.exec("e", b'{"args": ["sh"], "cwd": "/"}', Stdio())
         await process.start()
-        await process.kill(10)
         with pytest.raises(FailedPreconditionError, match="signal 99: invalid signal value"):
             await process.kill(99)
+        await process.kill(10)
         async with asyncio.timeout(10):
             await process.wait()
         await process.delete()
