@@ -139,11 +139,8 @@ class _Player:
         raise TypeError(step)
 
     async def _event(self, topic: str, id: str, exec_id: str) -> str:
-        try:
-            await self._scene.events.wait(topic, id, exec_id)
-        except TimeoutError:
-            return "(did not come)"
-        return "came"
+        came = await self._scene.events.follow(topic, id, exec_id, 0)
+        return "came" if came else "(did not come)"
 
     # -- command lines
 
@@ -264,6 +261,7 @@ class _Player:
                 task_v2_pb2.StateResponse,
             )
         request = method.request(**self._members(step.fields))
+        expected = self._expected(step)
         try:
             client = await asyncio.wait_for(self._scene.client(self._address), LIMIT)
             reply: Message = await client.call(method, request, timeout=step.timeout)
@@ -271,7 +269,32 @@ class _Player:
             return {"code": err.code.name, "text": err.message}
         except (OSError, EOFError) as err:
             return {"no answer": type(err).__name__}
-        return {"reply": plain(reply)}
+        entry = {"reply": plain(reply)}
+        if expected and not await self._scene.events.follow(*expected):
+            entry["event"] = "(did not come)"
+        if step.method in {"Wait", "Delete"} and not await self._ended(step):
+            entry["exit event"] = "(did not come)"
+        return entry
+
+    async def _ended(self, step: script.Call) -> bool:
+        """Wait for the exit event of a process that has ended; whether it came or need not come."""
+        fields = self._scene.filled(dict(step.fields))
+        id, exec_id = str(fields.get("id", "")), str(fields.get("exec_id", ""))
+        events = self._scene.events
+        if not self._scene.case.events or (exec_id and not events.count("exec-started", id, exec_id)):
+            return True
+        return await events.follow("exit", id, exec_id, 0)
+
+    def _expected(self, step: script.Call) -> tuple[str, str, str, int] | None:
+        """The event that follows if the call succeeds, and how many of its kind came before."""
+        fields = self._scene.filled(dict(step.fields))
+        id, exec_id = str(fields.get("id", "")), str(fields.get("exec_id", ""))
+        topic = _FOLLOWED_BY.get(step.method)
+        if not self._scene.case.events or topic is None:
+            return None
+        if step.method == "Start" and exec_id:
+            topic = "exec-started"
+        return topic, id, exec_id, self._scene.events.count(topic, id, exec_id)
 
     def _members(self, fields: Any) -> dict[str, Any]:
         members = self._scene.filled(dict(fields))
@@ -282,6 +305,7 @@ class _Player:
         return members
 
 
+_FOLLOWED_BY = {"Create": "create", "Start": "start", "Exec": "exec-added", "Delete": "delete"}
 _METHODS: dict[str, MethodDescriptor[Any, Any]] = {
     found.name: found
     for module in (task_v2_ttrpc, runhcs_diag_ttrpc, extended_task_ttrpc)

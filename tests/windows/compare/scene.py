@@ -26,6 +26,7 @@ from windows.compare.script import NAMESPACE, Bundle, Case, filled
 assert sys.platform == "win32"
 
 LIMIT = 60.0  # seconds that anything may take
+EVENT_LIMIT = 45.0  # seconds for an event: a container's end may take more than 30
 ROOT = Path(r"C:\compare")
 
 _kernel = ctypes.WinDLL("kernel32", use_last_error=True)
@@ -58,24 +59,30 @@ class Events(EventsService):
             self._changed.notify_all()
         return empty_pb2.Empty()
 
-    async def wait(self, topic: str, container: str, exec_id: str) -> None:
-        """Wait until an event of this topic and process has come."""
+    def count(self, topic: str, container: str, exec_id: str) -> int:
+        """How many events of this topic and process have come."""
+        return sum(
+            event["topic"] == f"/tasks/{topic}"
+            and event.get("container_id", "") == container
+            and _exec_of(event) == exec_id
+            for event in self.seen
+        )
 
-        def there() -> bool:
-            return any(
-                event["topic"] == f"/tasks/{topic}"
-                and event.get("container_id", "") == container
-                and _exec_of(event) == exec_id
-                for event in self.seen
-            )
-
+    async def follow(self, topic: str, container: str, exec_id: str, before: int) -> bool:
+        """Wait until more than so many events of this topic and process have come; whether so."""
         async with self._changed:
-            await asyncio.wait_for(self._changed.wait_for(there), LIMIT)
+            there = self._changed.wait_for(lambda: self.count(topic, container, exec_id) > before)
+            try:
+                return await asyncio.wait_for(there, EVENT_LIMIT)
+            except TimeoutError:
+                return False
 
 
 def _exec_of(event: dict[str, Any]) -> str:
     """The exec that an event speaks of; nothing for an init, whose exit bears the task's id."""
-    told = str(event.get("exec_id") or event.get("id") or "")
+    if exec_id := event.get("exec_id"):
+        return str(exec_id)
+    told = str(event.get("id", ""))
     return "" if told == event.get("container_id") else told
 
 

@@ -5,8 +5,8 @@ What changes the state has cases of its own; of what does not, a case makes all 
 
 from __future__ import annotations
 
-from windows.compare.script import Call, Case, Step, start
-from windows.compare.specs import WORK, call, create, ended, exec_process, pod, single
+from windows.compare.script import Call, Case, Collect, Event, Step, start
+from windows.compare.specs import WORK, call, create, ended, exec_process, pod, single, wait
 
 _SINGLE: dict[str, list[Step]] = {
     "before": [],
@@ -92,8 +92,7 @@ def _cases() -> list[Case]:
         ]
         found += [
             single(f"single_{state}_{name}", f"state {state}", *steps, *changes)
-            for name, changes in _changes("pod$T").items()
-            if (state, name) != ("before", "wait")
+            for name, changes in _changes("pod$T", state).items()
         ]
     for state, steps in _POD.items():
         found += [
@@ -106,19 +105,20 @@ def _cases() -> list[Case]:
             pod(f"work_{state}_asked", f"state {state}", *steps, *_asked(WORK)),
             pod(f"work_{state}_changed", f"state {state}", *steps, create(WORK, "work"),
                 call("Start", WORK), call("Delete", WORK), exec_process("e", id=WORK),
-                call("Kill", WORK, signal=9)),
+                call("Kill", WORK, signal=9), wait(WORK), Collect()),
         ]  # fmt: skip
     return found
 
 
-def _changes(id: str) -> dict[str, list[Step]]:
+def _changes(id: str, state: str) -> dict[str, list[Step]]:
     """Calls that may change the state, each with a look at what came of it."""
+    over: list[Step] = [Event("exit", id)] if state in {"created", "running"} else []
     look = [call("State", id), call("State", id, exec_id="e")]
     return {
         "start": [call("Start", id), call("State", id)],
         "exec": [exec_process("e", id=id), call("Start", id, exec_id="e"), *look],
-        "kill": [call("Kill", id, signal=15)],
-        "kill_all": [call("Kill", id, signal=9, all=True)],
+        "kill": [call("Kill", id, signal=15), *over, wait(id), Collect()],
+        "kill_all": [call("Kill", id, signal=9, all=True), *over, wait(id), Collect()],
         "kill_by_no_signal": [call("Kill", id, signal=77), call("State", id)],
         "delete": [call("Delete", id), call("State", id)],
     }
