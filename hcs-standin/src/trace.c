@@ -1,4 +1,5 @@
-/* Several processes append to one file; a line is one write, so that lines never mix. */
+/* Several threads and processes append to one file, one at a time: Wine looks for the file's end
+ * before it writes there, and two that do so at once would overwrite each other. */
 
 #include "trace.h"
 
@@ -29,12 +30,29 @@ void trace_result(Text *line, long result)
     text_addf(line, ",\"result\":\"0x%08lX\"", (unsigned long)result);
 }
 
+static HANDLE enter(void)
+{
+    HANDLE mutex = CreateMutexW(NULL, FALSE, L"hcs-standin-trace");
+    if (mutex)
+        WaitForSingleObject(mutex, INFINITE); /* abandoned by one that was killed: ours as well */
+    return mutex;
+}
+
+static void leave(HANDLE mutex)
+{
+    if (!mutex)
+        return;
+    ReleaseMutex(mutex);
+    CloseHandle(mutex);
+}
+
 void trace_end(Text *line)
 {
     wchar_t path[1024];
     DWORD length = GetEnvironmentVariableW(L"HCS_STANDIN_TRACE", path, ARRAYSIZE(path));
     text_add(line, "}\n");
     if (length > 0 && length < ARRAYSIZE(path)) {
+        HANDLE mutex = enter();
         HANDLE file = CreateFileW(path, FILE_APPEND_DATA,
                                   FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE, NULL,
                                   OPEN_ALWAYS, FILE_ATTRIBUTE_NORMAL, NULL);
@@ -43,6 +61,7 @@ void trace_end(Text *line)
             WriteFile(file, line->data, (DWORD)line->length, &written, NULL);
             CloseHandle(file);
         }
+        leave(mutex);
     }
     free(line->data);
 }
