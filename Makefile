@@ -15,6 +15,7 @@ help:
 	@echo 'make test                         lint, types, and all tests'
 	@echo 'make test-windows                 the tests of the Windows shim alone, under Wine'
 	@echo 'make demo                         a pod under a private containerd, explained'
+	@echo 'make demo-windows                 a pod of Windows containers under Wine, explained'
 	@echo 'make lint                         ruff, mypy and the layer rule alone'
 	@echo 'make test-containerd VERSION=...  the end-to-end tests with that containerd, e.g. 2.4.2'
 	@echo 'make bench                        what a start and a ttrpc call cost'
@@ -50,6 +51,10 @@ test-containerd: setup
 .PHONY: demo
 demo: setup
 	@.venv/bin/python demo
+
+.PHONY: demo-windows
+demo-windows: setup
+	@.venv/bin/python demo/windows
 
 .PHONY: bench
 bench: setup

@@ -8,7 +8,6 @@ as brutally as possible, and containerd cleans up with the shim's `delete` comma
 import os
 import re
 import shlex
-import shutil
 import signal
 import subprocess
 import sys
@@ -17,9 +16,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import image
+from narrator import WIDTH, show, tell, title
 from stage import NAMESPACE, RUNTIME, Stage, play, wait_for
 
-WIDTH = min(shutil.get_terminal_size((100, 24)).columns, 100)
 POD = "pod1"
 SANDBOX = {
     "io.kubernetes.cri.container-type": "sandbox",
@@ -29,23 +28,6 @@ MEMBER = {
     "io.kubernetes.cri.container-type": "container",
     "io.kubernetes.cri.sandbox-id": POD,
 }
-
-
-def title(text: str) -> None:
-    """Begin a part of the story."""
-    print(f"\n── {text} {'─' * (WIDTH - len(text) - 4)}\n", flush=True)
-
-
-def tell(text: str) -> None:
-    """Tell something."""
-    print(textwrap.fill(" ".join(text.split()), WIDTH), end="\n\n", flush=True)
-
-
-def show(command: str, output: str) -> None:
-    """Show a command and what it printed."""
-    lines = textwrap.wrap(command, WIDTH - 8, break_long_words=False, break_on_hyphens=False)
-    print("  $ " + " \\\n      ".join(lines))
-    print(textwrap.indent(output.strip("\n") or "(nothing)", "  "), end="\n\n", flush=True)
 
 
 def ctr(stage: Stage, *words: str) -> str:
