@@ -122,6 +122,75 @@ async def test_the_inits_end_ends_what_still_runs(tmp_path: Path) -> None:
             await container.pids()
 
 
+# A program that hears of control events: it writes their numbers, and heeds them if it is told to.
+HEARS = """
+import ctypes, os, sys, time
+def hear(event):
+    os.write(1, f"heard {event}\\n".encode())
+    if "heed" in sys.argv:
+        ctypes.windll.kernel32.ExitProcess(9)
+    return 1
+handler = ctypes.WINFUNCTYPE(ctypes.c_int, ctypes.c_uint)(hear)
+ctypes.windll.kernel32.SetConsoleCtrlHandler(handler, 1)
+print("ready", flush=True)
+time.sleep(600)
+"""
+
+
+async def test_the_rest_is_told_to_shut_down(tmp_path: Path) -> None:
+    async with host(tmp_path) as machine:
+        client, other = machine.client(), machine.client()
+        container = await machine.create(python(SLEEP), client.stdio)
+        await container.init.start()
+        process = await container.exec("e1", spec(python(HEARS, "heed")), other.stdio)
+        await process.start()
+        await other.until("ready")
+        await container.init.kill(9)
+        await ended(container.init)
+        await container.init_exited()
+        assert await ended(process) == 9
+        await process.delete()
+        await other.ends()
+        assert "heard 6\n" in other.out
+        await container.delete()
+
+
+async def test_what_does_not_shut_down_is_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("podshim.engines.hcs.hostprocess.job.GRACE", 0.5)
+    async with host(tmp_path) as machine:
+        client, other = machine.client(), machine.client()
+        container = await machine.create(python(SLEEP), client.stdio)
+        await container.init.start()
+        process = await container.exec("e1", spec(python(HEARS)), other.stdio)
+        await process.start()
+        await other.until("ready")
+        await container.init.kill(9)
+        await ended(container.init)
+        await container.init_exited()
+        assert await ended(process) == 1
+        assert list(await container.pids()) == []
+        await process.delete()
+        await other.ends()
+        assert "heard 6\n" in other.out
+        await container.delete()
+
+
+@pytest.mark.parametrize(("signal", "event"), [(0, 0), (1, 1), (2, 2), (5, 5), (6, 6), (15, 6)])
+async def test_signals_are_control_events(tmp_path: Path, signal: int, event: int) -> None:
+    async with host(tmp_path) as machine:
+        client = machine.client()
+        container = await machine.create(python(HEARS, "heed"), client.stdio)
+        await container.init.start()
+        await client.until("ready")
+        await container.init.kill(signal)
+        assert await ended(container.init) == 9
+        await finish(container)
+        await client.ends()
+        assert f"heard {event}\n" in client.out
+
+
 async def test_a_descendant_dies_with_its_job(tmp_path: Path) -> None:
     code = (
         "import subprocess, sys; child = subprocess.Popen([sys.executable, '-c',"
