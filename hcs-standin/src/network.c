@@ -207,11 +207,21 @@ static HRESULT create_thing(Kind kind, const char *name, const GUID *guid, PCWST
     return finish(&call, result, NULL, NULL, error);
 }
 
+/* Whether a word is one of those in a list, which spaces part. */
+static bool among(const char *list, const char *word)
+{
+    size_t length = strlen(word);
+    for (const char *at = list; (at = strstr(at, word)) != NULL; at += length)
+        if ((at == list || at[-1] == ' ') && (!at[length] || at[length] == ' '))
+            return length > 0;
+    return false;
+}
+
 /* Adds the members of the settings that are not among those said already. */
 static void add_settings(const Json *settings, const char *said, Text *answer)
 {
     for (const Json *item = settings ? settings->first : NULL; item; item = item->next) {
-        if (!item->name || strstr(said, item->name))
+        if (!item->name || among(said, item->name))
             continue;
         text_add(answer, ",");
         text_add_quoted(answer, item->name);

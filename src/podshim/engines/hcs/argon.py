@@ -99,7 +99,7 @@ class Argons:
         call = functools.partial(self.host.resolve, path)
         try:
             return await self._threads.run(f"resolve {path}", call)
-        except OSError as error:
+        except (OSError, ShimError) as error:
             text = f'failed to resolve path for mount source "{path}": {error}'
             raise ShimError(text) from error
 
