@@ -318,7 +318,7 @@ async def test_a_missing_config(shim: Shim) -> None:
     request = pb.CreateTaskRequest(id="c1", bundle=str(shim.folder))
     code, message = await status_of(shim.task.create(request))
     assert code is UNKNOWN
-    assert message.startswith(f"open {shim.folder}/config.json: ")
+    assert message.startswith(f"open {shim.folder / 'config.json'}: ")
 
 
 @pytest.mark.parametrize("bundle", ["", "relative"])
@@ -346,7 +346,7 @@ async def test_a_terminal_has_no_standard_error(make_shim: MakeShim, is_sandbox:
 
 async def test_the_debugger_is_asked_for_first(shim: Shim) -> None:
     shim.engine.fail("debugger", FailedPreconditionError("no debugger came"))
-    request = pb.CreateTaskRequest(id="c1", bundle="/nowhere")
+    request = pb.CreateTaskRequest(id="c1", bundle=str(shim.folder / "nowhere"))
     code, _ = await status_of(shim.task.create(request))
     assert code is PRECONDITION
     assert shim.engine.calls == ["debugger"]

@@ -68,7 +68,7 @@ async def test_an_isolated_task_has_a_vm_of_its_own(shim: Shim, spec: Spec) -> N
     request = shim.engine.requests[0]
     assert request.vm is shim.vm()
     assert request.owns_vm
-    assert shim.engine.vm_requests[0].bundle.path.endswith("/c1")
+    assert shim.engine.vm_requests[0].bundle.path == str(shim.folder / "c1")
     shim.process().finish(0)
     await shim.wait()
     ending = ["free c1", "init_exited c1", "delete c1", "close c1@vm"]
