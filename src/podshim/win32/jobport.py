@@ -70,10 +70,14 @@ class JobPort:
             raise
 
     def close(self) -> None:
-        """End the thread, after the message that it is handing on; any number of times."""
+        """End the thread, after the message that it is handing on; any number of times.
+
+        Raises:
+            OSError: It can't be told to; port and thread stay.
+        """
         if self._port.closed:
             return
-        _post(self._port.value, 0, _QUIT, None)
+        check(_post(self._port.value, 0, _QUIT, None), self._port.what)
         self._thread.join()
         self._port.close()
 

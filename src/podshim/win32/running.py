@@ -108,27 +108,26 @@ def terminate(process: Handle, code: int) -> None:
     check(_terminate(process.value, code), process.what)
 
 
-def send_control(pid: int, event: int) -> None:
+def send_control(process: Handle, event: int) -> None:
     """Let a process handle a console event, as if its console had sent it.
 
     A thread in that process runs the system's routine for such events, whose place is the same in
     all processes.
 
     Args:
-        pid: The process.
+        process: The process, opened with all access.
         event: A `CTRL_` number.
 
     Raises:
-        OSError: The process has ended or may not be touched, or this Windows has no such routine.
+        OSError: The process has ended, or this Windows has no such routine.
     """
-    with open_process(pid, PROCESS_ALL_ACCESS) as process:
-        module = _module("kernel32.dll")
-        check(module, "kernel32.dll")
-        routine = _procedure(module, b"CtrlRoutine")
-        check(routine, "CtrlRoutine")
-        thread = _remote_thread(process.value, None, 0, routine, event, 0, None)
-        check(thread, process.what)
-        Handle(thread, "control thread").close()
+    module = _module("kernel32.dll")
+    check(module, "kernel32.dll")
+    routine = _procedure(module, b"CtrlRoutine")
+    check(routine, "CtrlRoutine")
+    thread = _remote_thread(process.value, None, 0, routine, event, 0, None)
+    check(thread, process.what)
+    Handle(thread, "control thread").close()
 
 
 def private_working_set(process: Handle) -> int:

@@ -14,7 +14,12 @@ from typing import TYPE_CHECKING, Final
 from podshim.engines.hcs.hostprocess.shortcomings import cause
 from podshim.win32.jobport import ACTIVE_PROCESS_ZERO, JobPort
 from podshim.win32.jobs import CPU_RATE_HARD_CAP, CPU_RATE_WEIGHT, Job
-from podshim.win32.running import CTRL_SHUTDOWN, send_control
+from podshim.win32.running import (
+    CTRL_SHUTDOWN,
+    PROCESS_ALL_ACCESS,
+    open_process,
+    send_control,
+)
 
 if TYPE_CHECKING:
     from podshim.engines.hcs.hostprocess.limits import JobLimits
@@ -131,7 +136,10 @@ class HostJob:
     def _tell(self, pids: list[int]) -> None:
         for pid in pids:
             try:
-                send_control(pid, CTRL_SHUTDOWN)
+                with open_process(pid, PROCESS_ALL_ACCESS) as process:
+                    # Its number may be another's by now.
+                    if self.job.holds(process):
+                        send_control(process, CTRL_SHUTDOWN)
             except OSError as error:
                 # Most likely it has ended by itself.
                 log.debug("process %d was not told to shut down: %s", pid, cause(error))

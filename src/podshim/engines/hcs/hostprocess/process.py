@@ -147,7 +147,8 @@ class HostProcess(WindowsProcess):
         if options is None:
             await self.terminate()
             return
-        task = asyncio.create_task(self._deliver(_EVENTS[str(options["Signal"])]))
+        event = _EVENTS[str(options["Signal"])]
+        task = asyncio.create_task(self._deliver(self._process, event))
         self._signals.add(task)
         task.add_done_callback(self._signals.discard)
 
@@ -269,9 +270,9 @@ class HostProcess(WindowsProcess):
         if self._process is not None:
             self._process.close()
 
-    async def _deliver(self, event: int) -> None:
+    async def _deliver(self, process: Handle, event: int) -> None:
         try:
-            await asyncio.to_thread(running.send_control, self._pid, event)
+            await asyncio.to_thread(running.send_control, process, event)
         except OSError as error:
             # A process that is just ending does not allow it any more.
             level = logging.INFO if code_of(error) == ERROR_ACCESS_DENIED else logging.WARNING

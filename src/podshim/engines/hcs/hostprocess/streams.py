@@ -85,7 +85,9 @@ async def console_streams(width: int, height: int) -> ProcessStreams:
             screen, screen_end = pipe_pair(child_reads=False)
             undo.callback(screen.close)
             with screen_end:
-                console = PseudoConsole(width, height, keyboard_end, screen_end)
+                console = await asyncio.to_thread(
+                    PseudoConsole, width, height, keyboard_end, screen_end
+                )
         undo.pop_all()
     return ProcessStreams(stdin=keyboard, stdout=screen, console=console)
 
