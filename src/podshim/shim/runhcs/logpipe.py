@@ -160,10 +160,11 @@ class LogPipe(logging.Handler):
     def _taken(self, lines: list[bytes]) -> None:
         with self._locked():
             for line in lines:
-                # Those that have been dropped meanwhile are not there any more.
                 if self._lines and self._lines[0] is line:
                     self._lines.popleft()
                     self._size -= len(line)
+                else:  # dropped meanwhile, and not lost after all
+                    self._dropped -= 1
 
     def _append(self, line: bytes) -> None:
         self._lines.append(line)
