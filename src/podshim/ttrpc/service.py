@@ -72,7 +72,10 @@ class MethodDescriptor(Generic[Req, Res]):
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """Who is at the other end of a connection, as the kernel knew it when it was made."""
+    """Who is at the other end of a connection, as the kernel knew it when it was made.
+
+    Where users have no numbers, as on Windows, `uid` and `gid` are -1.
+    """
 
     pid: int
     uid: int

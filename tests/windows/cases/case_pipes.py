@@ -11,14 +11,15 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
-from podshim.transport import blocking_pipe, pipes
+from podshim.transport import blocking_pipe, pipe_listener, pipes
 from podshim.transport.address import AddressError
-from podshim.transport.pipe_listener import WAITING
+from podshim.transport.pipe_listener import BACKLOG, WAITING
 from podshim.transport.pipe_stream import PipeStream
-from podshim.win32 import security
+from podshim.win32 import pipes as win32_pipes, security
 from podshim.win32.handles import Handle
 from podshim.win32.pipes import open_client
 
@@ -264,9 +265,11 @@ async def test_clients_wait_where_nobody_accepts_and_none_is_lost(
     listener: pipes.PipeListener,
 ) -> None:
     dialing = [asyncio.create_task(pipes.dial(listener.address, timeout=None)) for _ in range(150)]
-    done, waiting = await asyncio.wait(dialing, timeout=1)
-    assert waiting  # the queue is bounded
-    assert len(done) >= 128
+    async with asyncio.timeout(60):
+        while sum(task.done() for task in dialing) < BACKLOG:  # noqa: ASYNC110 - any will do
+            await asyncio.sleep(0.01)
+    # The queue is bounded.
+    assert sum(task.done() for task in dialing) <= BACKLOG + WAITING
     for _ in dialing:
         (await asyncio.wait_for(listener.accept(), LIMIT)).close()
     for task in dialing:
@@ -313,6 +316,45 @@ async def test_closing_frees_the_name_and_ends_accepting(path: str) -> None:
     with pytest.raises(FileNotFoundError):
         await pipes.dial(path)
     pipes.listen(path).close()
+
+
+async def test_a_lack_of_handles_passes(
+    listener: pipes.PipeListener, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    refusals = [OSError(0, "no resources", None, 1450)] * 3
+    make = win32_pipes.create
+
+    def create(*arguments: Any, **options: Any) -> Handle:
+        if refusals:
+            raise refusals.pop()
+        return make(*arguments, **options)
+
+    monkeypatch.setattr(pipe_listener, "create", create)
+    clients = [asyncio.create_task(pipes.dial(listener.address)) for _ in range(2 * WAITING)]
+    for _ in clients:
+        (await asyncio.wait_for(listener.accept(), LIMIT)).close()
+    for client in clients:
+        (await client).close()
+    assert refusals == []
+    assert "can't accept, trying again in 0.001 s" in caplog.text
+    assert "can't accept, trying again in 0.004 s" in caplog.text
+
+
+async def test_a_pipe_that_can_not_be_made_leaves_nothing(
+    path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make = win32_pipes.create
+
+    def create(*arguments: Any, first: bool, **options: Any) -> Handle:
+        if not first:
+            raise OSError(0, "no resources", None, 1450)
+        return make(*arguments, first=first, **options)
+
+    monkeypatch.setattr(pipe_listener, "create", create)
+    with fails(1450):
+        pipes.listen(path)
+    with pytest.raises(FileNotFoundError):
+        await pipes.dial(path)
 
 
 async def test_cancelling_accept_loses_no_client(listener: pipes.PipeListener) -> None:
