@@ -21,6 +21,7 @@ _KNOWN: dict[str, type[Message]] = {
         for name in events_pb2.DESCRIPTOR.message_types_by_name
     },
 }
+_UNORDERED = frozenset({"tasks", "execs"})
 
 
 def plain(message: Message) -> Any:
@@ -56,7 +57,9 @@ def _value(field: FieldDescriptor, value: Any) -> Any:
     if isinstance(value, list | containers.RepeatedCompositeFieldContainer) or (
         hasattr(value, "append")
     ):
-        return [_single(field, one) for one in value]
+        items = [_single(field, one) for one in value]
+        # What diagnostics list has no order.
+        return sorted(items, key=lambda one: one["id"]) if field.name in _UNORDERED else items
     if hasattr(value, "items"):
         return dict(sorted(value.items()))
     return _single(field, value)
