@@ -342,8 +342,13 @@ def _devices(spec: Mapping[str, object]) -> tuple[AssignedDevice, ...]:
     return tuple(
         assigned_device(device["id"].text())
         for device in Member(spec)["windows"]["devices"].objects()
-        if device["idType"].text() in _DEVICE_TYPES
+        if is_assignable(device["idType"].text())
     )
+
+
+def is_assignable(kind: str) -> bool:
+    """Whether devices of this kind of id can be given to a VM."""
+    return kind in _DEVICE_TYPES
 
 
 def assigned_device(path: str) -> AssignedDevice:

@@ -2,8 +2,8 @@
 
 Theory of operation. A guest's agent sends JSON objects, a line each: time, level, message, and
 whatever else is worth knowing. Each becomes a record of the same level, with the VM's id; nothing
-is worse than an error here, whatever it was there. What is no such line, such as the last words of an
-agent that has crashed, is kept together and becomes one error when the next record, or the end,
+is worse than an error here, whatever it was there. What is no such line, such as the last words of
+an agent that has crashed, is kept together and becomes one error when the next record, or the end,
 comes. Lines have a limit, and so has what is kept: a guest must not fill the host's memory.
 """
 

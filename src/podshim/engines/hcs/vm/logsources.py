@@ -1,10 +1,10 @@
 """Which events a Windows guest forwards: ETW providers, by name and GUID; pure.
 
 Theory of operation. The guest's log service takes a document in base64 that lists sources, each
-with providers. An annotation may name some; the usual ones for containers come along unless told not to,
-and what is asked for overrules them. The service finds providers by GUID, so those of well-known
-names are added; an agent that judges them by a policy goes by names, so there they are left out
-where the name says it all.
+with providers. An annotation may name some; the usual ones for containers come along unless told
+not to, and what is asked for overrules them. The service finds providers by GUID, so those of
+well-known names are added; an agent that judges them by a policy goes by names, so there they are
+left out where the name says it all.
 """
 
 from __future__ import annotations
