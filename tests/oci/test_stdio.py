@@ -14,6 +14,7 @@ from oci.oci_support import Holdings, Workshop, settled
 from podshim.engine import Stdio
 from podshim.engines.oci import process, stdio as stdio_module
 from podshim.errors import DeadlineExceededError, ShimError
+from podshim.manager.stdio import FifoReader
 
 
 async def test_a_burst_before_the_end_is_byte_exact(shop: Workshop) -> None:
@@ -80,6 +81,7 @@ async def test_output_without_a_reader_is_kept_after_the_end(shop: Workshop) -> 
 async def test_a_reader_that_leaves_half_way_loses_nothing(shop: Workshop) -> None:
     box = await shop.shell("yes 0123456789abcde | head -c 61440")
     assert box.fifos is not None
+    assert isinstance(box.fifos.stdout, FifoReader)
     assert (await box.run()).status == 0
     first = os.read(box.fifos.stdout._fd, 1000)
     box.fifos.detach()
