@@ -25,6 +25,7 @@ from podshim.engine import Mount
 from podshim.engines.hcs import creation
 from podshim.engines.hcs.documents.limits import Affinity
 from podshim.engines.hcs.hcn import MissingError
+from podshim.engines.hcs.leftovers import Leftovers
 from podshim.engines.hcs.resources import Resources
 from podshim.errors import FailedPreconditionError, InvalidArgumentError, ShimError
 from podshim.task.runhcs.host import ContainerRequest
@@ -73,6 +74,7 @@ class World:
             build=20348,
             owner="shim.exe",
             threads=Threads(),
+            leftovers=Leftovers(),
             service=Service(self.record),
             processors=self._processors,
             set_affinity=self._set_affinity,

@@ -335,7 +335,7 @@ async def test_documents_are_logged_without_their_secrets(
 async def test_a_signal_that_hangs_does_not_hold_up_the_engines_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("podshim.engines.hcs.hostservice._LAST_MOMENT", 0.05)
+    monkeypatch.setattr("podshim.engines.hcs.leftovers._LAST_MOMENT", 0.05)
     async with world() as made:
         container = await make_container(made)
         await container.init.start()

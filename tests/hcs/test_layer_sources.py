@@ -107,6 +107,15 @@ def test_mounts_that_can_not_be_layers(wrong: Mount, text: str) -> None:
     assert str(caught.value) == text
 
 
+def test_paths_with_a_nul_are_refused() -> None:
+    with pytest.raises(InvalidArgumentError):
+        read(Mount("windows-layer", "C:\\a\0b"))
+    with pytest.raises(ShimError):
+        read(mount("windows-layer", 'parentLayerPaths=["C:\\\\a\\u0000b"]'))
+    with pytest.raises(InvalidArgumentError):
+        read(folders=["a", "b\0"])
+
+
 def test_folders_of_another_type_are_refused() -> None:
     for wrong in ("a", {"a": 1}, [1, 2], 5):
         with pytest.raises(InvalidArgumentError, match="layerFolders"):

@@ -13,6 +13,7 @@ from podshim.engines.hcs import layers
 from podshim.engines.hcs.documents.container import Layer
 from podshim.engines.hcs.layers import drivers as windows, mounting
 from podshim.engines.hcs.layers.sources import BlockCim, ForkedCim, WcifsLayers
+from podshim.engines.hcs.leftovers import Leftovers
 from podshim.errors import ShimError
 from podshim.win32.binding import Library
 
@@ -39,7 +40,7 @@ IDS = [(id_of("top"), TOP), (id_of("base"), BASE)]
 
 
 async def mount(source: Any, record: Record) -> layers.Mounted:
-    return await layers.mount(source, "c1", Threads(), drivers(record))
+    return await layers.mount(source, "c1", Threads(), Leftovers(), drivers(record))
 
 
 async def test_folders_are_mounted_and_unmounted_in_order(scratch: str) -> None:
@@ -80,6 +81,14 @@ async def test_a_scratch_that_can_not_be_made(tmp_path: Path) -> None:
     )
     assert str(caught.value).endswith(" (0x5)")
     assert "activate" not in record.names
+
+
+async def test_a_scratch_folder_that_can_not_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    record = Record()
+    with pytest.raises(ShimError, match=r"^failed to create scratch folder .*file"):
+        await mount(folders(str(tmp_path / "file")), record)
+    assert record.calls == []
 
 
 @pytest.mark.parametrize("code", [21, 1167])
@@ -238,7 +247,9 @@ class HeldThreads(Threads):
 
 async def test_what_nobody_waits_for_is_unmounted(scratch: str) -> None:
     record, threads = Record(), HeldThreads()
-    task = asyncio.create_task(layers.mount(folders(scratch), "c1", threads, drivers(record)))
+    task = asyncio.create_task(
+        layers.mount(folders(scratch), "c1", threads, Leftovers(), drivers(record))
+    )
     await threads.begun.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):

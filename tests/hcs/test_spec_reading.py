@@ -37,6 +37,10 @@ def test_numbers_are_as_wide_as_their_type() -> None:
     [
         ({"hostname": 5}, "config.json: hostname must be a string: invalid argument"),
         ({"hostname": ["a"]}, "config.json: hostname must be a string: invalid argument"),
+        (
+            {"hostname": "a\0b"},
+            "config.json: hostname must be a string without NUL characters: invalid argument",
+        ),
     ],
 )
 def test_a_wrong_type_is_refused_by_its_path(spec: Any, text: Any) -> None:

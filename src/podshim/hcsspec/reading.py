@@ -71,7 +71,7 @@ class Member:
         return InvalidArgumentError(f"{self.document}: {where} must be {wanted}")
 
     def text(self, default: str = "") -> str:
-        """A string.
+        """A string; one with a NUL, where Windows would end it, is none.
 
         Raises:
             InvalidArgumentError: It is of another type.
@@ -80,6 +80,8 @@ class Member:
             return default
         if not isinstance(self.value, str):
             raise self.wrong("a string")
+        if "\0" in self.value:
+            raise self.wrong("a string without NUL characters")
         return self.value
 
     def flag(self, *, default: bool = False) -> bool:

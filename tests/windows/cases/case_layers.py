@@ -17,6 +17,7 @@ from podshim.bundle import Bundle  # noqa: E402 - after the line that tells wher
 from podshim.engine import Mount  # noqa: E402
 from podshim.engines.hcs import creation, layers, paths  # noqa: E402
 from podshim.engines.hcs.layers.sources import BlockCim, ForkedCim, WcifsLayers  # noqa: E402
+from podshim.engines.hcs.leftovers import Leftovers  # noqa: E402
 from podshim.engines.hcs.operations import CallThreads  # noqa: E402
 from podshim.errors import ShimError  # noqa: E402
 from podshim.task.runhcs.host import ContainerRequest  # noqa: E402
@@ -62,7 +63,7 @@ MOUNTED = [
 async def test_folders_are_mounted_as_the_original_does(
     folders: WcifsLayers, threads: CallThreads
 ) -> None:
-    mounted = await layers.mount(folders, "c1", threads, layers.Drivers())
+    mounted = await layers.mount(folders, "c1", threads, Leftovers(), layers.Drivers())
     assert names() == MOUNTED
     listed = calls()[3]["arguments"]["Layers"]
     assert [(layer["Path"], layer["Id"].lower()) for layer in listed] == [
@@ -77,7 +78,7 @@ async def test_a_scratch_disk_is_made(folders: WcifsLayers, threads: CallThreads
     disk = Path(folders.scratch) / "sandbox.vhdx"
     disk.unlink()
     disk.parent.rmdir()
-    mounted = await layers.mount(folders, "c1", threads, layers.Drivers())
+    mounted = await layers.mount(folders, "c1", threads, Leftovers(), layers.Drivers())
     assert disk.exists()
     assert names() == ["NameToGuid", "NameToGuid", "CreateSandboxLayer", *MOUNTED]
     await mounted.release()
@@ -89,7 +90,9 @@ async def test_a_disk_that_is_late_is_waited_for(
     fault = {"call": "PrepareLayer", "times": 2, "result": "0x80070015"}
     standin.configure(tmp_path, faults=[fault])
     pauses: list[float] = []
-    mounted = await layers.mount(folders, "c1", threads, layers.Drivers(sleep=pauses.append))
+    mounted = await layers.mount(
+        folders, "c1", threads, Leftovers(), layers.Drivers(sleep=pauses.append)
+    )
     assert pauses == [0.1, 0.1]
     assert names().count("ActivateLayer") == 3
     assert names().count("DeactivateLayer") == 2
@@ -101,7 +104,7 @@ async def test_failures_are_told_in_windows_words(
 ) -> None:
     standin.configure(tmp_path, faults=[{"call": "PrepareLayer", "result": "0x80070005"}])
     with pytest.raises(ShimError) as caught:
-        await layers.mount(folders, "c1", threads, layers.Drivers())
+        await layers.mount(folders, "c1", threads, Leftovers(), layers.Drivers())
     text = str(caught.value)
     assert text.startswith("hcsshim::PrepareLayer failed in Win32: ")
     assert text.endswith(" (0x5)")
@@ -119,7 +122,7 @@ async def test_an_image_is_mounted_below_a_filter(
     cims.mkdir()
     (cims / "top.cim").touch()
     source = ForkedCim(folders.scratch, folders.parents, (str(cims / "top.cim"), "other"))
-    mounted = await layers.mount(source, "c1", threads, layers.Drivers())
+    mounted = await layers.mount(source, "c1", threads, Leftovers(), layers.Drivers())
     assert names() == [
         "CimMountImage",
         "ActivateLayer",
@@ -153,7 +156,7 @@ async def test_several_images_are_mounted_as_one(
     cims = tuple(str(tmp_path / f"{name}.bcim" / f"{name}.cim") for name in ("a", "b"))
     merged = str(tmp_path / "merged.bcim" / "merged.cim")
     source = BlockCim(folders.scratch, cims, on_device=False, merged=merged)
-    mounted = await layers.mount(source, "c2", threads, layers.Drivers())
+    mounted = await layers.mount(source, "c2", threads, Leftovers(), layers.Drivers())
     assert calls()[0]["name"] == "CimMergeMountImage"
     assert calls()[0]["arguments"] == {
         "Images": [
@@ -168,7 +171,7 @@ async def test_several_images_are_mounted_as_one(
 async def test_an_image_that_is_not_there(folders: WcifsLayers, threads: CallThreads) -> None:
     source = ForkedCim(folders.scratch, folders.parents, ("C:\\none\\x.cim",))
     with pytest.raises(ShimError, match=r"^CimMountImage failed in Win32: .* \(0x2\)$"):
-        await layers.mount(source, "c1", threads, layers.Drivers())
+        await layers.mount(source, "c1", threads, Leftovers(), layers.Drivers())
     assert names() == ["CimMountImage"]
 
 
@@ -222,7 +225,9 @@ def make(tmp_path: Path, threads: CallThreads) -> Callable[..., Any]:
         return System(handle)
 
     async def create(name: str, spec: Any, *rootfs: Mount) -> creation.Created[System]:
-        host = creation.Host(20348, "shim.exe", threads, NoService(), processors, set_affinity)
+        host = creation.Host(
+            20348, "shim.exe", threads, Leftovers(), NoService(), processors, set_affinity
+        )
         request = ContainerRequest(name, Bundle(str(tmp_path)), spec, tuple(rootfs))
         return await creation.create(host, request, create_system)
 

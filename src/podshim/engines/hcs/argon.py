@@ -56,6 +56,7 @@ class Argons:
             build=build,
             owner=owner_of(program),
             threads=service.threads,
+            leftovers=service.leftovers,
             service=self.hcs,
             processors=count,
             set_affinity=self._set_affinity,

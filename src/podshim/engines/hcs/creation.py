@@ -16,16 +16,16 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from podshim.engines.hcs import layers, paths
-from podshim.engines.hcs.credentials import CredentialGuard, add_guard
+from podshim.engines.hcs.credentials import add_guard
 from podshim.engines.hcs.documents import container, limits, mounts, schema1
 from podshim.engines.hcs.documents.container import ContainerFacts, root_volume
 from podshim.engines.hcs.documents.credentials import credential_spec
 from podshim.engines.hcs.documents.jsontext import dumps
 from podshim.engines.hcs.documents.mounts import MappedDirectory
 from podshim.engines.hcs.hcn import ComputeNetwork
-from podshim.engines.hcs.layers import Drivers, Mounted, finish, layers_of, mounting
+from podshim.engines.hcs.layers import Drivers, Mounted, given_back, layers_of, mounting
 from podshim.engines.hcs.layers.sources import WcifsLayers
-from podshim.engines.hcs.network import OwnNamespace, add_endpoints, create_namespace
+from podshim.engines.hcs.network import add_endpoints, create_namespace
 from podshim.engines.hcs.resources import Resources
 from podshim.errors import InvalidArgumentError, ShimError
 from podshim.hcsspec import builds, table
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from podshim.engines.hcs.hcn import HostNetworks
     from podshim.engines.hcs.layers import Threads
     from podshim.engines.hcs.layers.sources import LayerSource
+    from podshim.engines.hcs.leftovers import Leftovers
     from podshim.task.runhcs.host import ContainerRequest
 
 _log = logging.getLogger(__name__)
@@ -71,6 +72,7 @@ class Host:
         build: The build of this Windows.
         owner: The name of the shim's file.
         threads: Where calls of Windows block.
+        leftovers: Who takes back what a cancelled caller left.
         service: HCS, for credential guards.
         processors: Asks for the number of the host's processors.
         set_affinity: Sets the processors that a container, by its id, may run on.
@@ -82,6 +84,7 @@ class Host:
     build: int
     owner: str
     threads: Threads
+    leftovers: Leftovers
     service: CredentialService
     processors: Callable[[], Awaitable[int]]
     set_affinity: Callable[[str, Sequence[Affinity]], Awaitable[None]]
@@ -149,7 +152,11 @@ async def mount_layers(host: Host, request: ContainerRequest) -> Mounted:
         ShimError: They can't be mounted; nothing is left mounted.
     """
     source = layers_of(request.rootfs, Member(request.spec)["windows"])
-    return await layers.mount(source, request.id, host.threads, host.drivers)
+    return await _mount(host, request.id, source)
+
+
+async def _mount(host: Host, container_id: str, source: LayerSource) -> Mounted:
+    return await layers.mount(source, container_id, host.threads, host.leftovers, host.drivers)
 
 
 class _Creation:
@@ -182,7 +189,7 @@ class _Creation:
         facts = replace(facts, directories=tuple(directories))
         if credentials and self._second_schema:
             adding = add_guard(host.service, request.id, credentials)
-            guard = await finish(adding, CredentialGuard.release)
+            guard = await host.leftovers.finish(adding, given_back)
             self._resources.add("credential guard", guard.release)
             facts = replace(facts, credential_guard=guard.document)
         document = container.build(facts, said) if said is not None else schema1.build(facts)
@@ -229,7 +236,7 @@ class _Creation:
         host = self._host
         endpoints = network["endpointList"].texts()
         making = create_namespace(host.networks, host.threads)
-        namespace = await finish(making, OwnNamespace.release)
+        namespace = await host.leftovers.finish(making, given_back)
         self._resources.add("network namespace", namespace.release)
         await add_endpoints(namespace, endpoints)
         return namespace.id
@@ -240,7 +247,7 @@ class _Creation:
         """The root file system's volume, and what the document says of layers."""
         host = self._host
         if not volume and source is not None:
-            mounted = await layers.mount(source, self._request.id, host.threads, host.drivers)
+            mounted = await _mount(host, self._request.id, source)
             self._resources.add_layers(mounted.release)
             return mounted.path, mounted.layers
         if not isinstance(source, WcifsLayers):

@@ -14,6 +14,7 @@ import time
 from typing import TYPE_CHECKING, TypeVar
 
 from podshim.engines.hcs import operations
+from podshim.engines.hcs.leftovers import Leftovers
 from podshim.engines.hcs.notifications import Notifications
 from podshim.engines.hcs.operations import CallThreads
 from podshim.engines.hcs.timeouts import Timeouts
@@ -27,9 +28,6 @@ if TYPE_CHECKING:
     from podshim.transport.streams import DuplexStream
 
 _log = logging.getLogger(__name__)
-
-#: How long what still goes on may take when the engine closes, s.
-_LAST_MOMENT = 2.0
 
 T = TypeVar("T")
 
@@ -58,7 +56,7 @@ class Service:
         self.open_stream = open_stream
         self.threads = CallThreads(watchdog=self.timeouts.watchdog)
         self._scrub_logs = scrub_logs
-        self._tasks: set[asyncio.Task[None]] = set()
+        self.leftovers = Leftovers()
 
     async def run(
         self, what: str, begin: Callable[[int], int], *, limit: float | None = None
@@ -108,14 +106,8 @@ class Service:
     async def finish(
         self, work: Coroutine[None, None, T], undo: Callable[[T], Coroutine[None, None, None]]
     ) -> T:
-        """Let `work` end though the caller is cancelled: its result, then nobody's, is undone."""
-        task = asyncio.ensure_future(work)
-        try:
-            return await asyncio.shield(task)
-        except asyncio.CancelledError:
-            if not task.cancelled():
-                task.add_done_callback(functools.partial(self._undo, undo))
-            raise
+        """See `Leftovers.finish`."""
+        return await self.leftovers.finish(work, undo)
 
     def log_document(self, what: str, document: str) -> None:
         """Write a document that the service is given into the log, for people who debug."""
@@ -124,22 +116,10 @@ class Service:
             _log.debug("%s", what, extra={"document": told})
 
     def spawn(self, work: Coroutine[None, None, None], name: str) -> asyncio.Task[None]:
-        """Let something go on that nobody waits for; it must not raise."""
-        task = asyncio.get_running_loop().create_task(work, name=name)
-        self._tasks.add(task)  # the loop itself keeps no task alive
-        task.add_done_callback(self._tasks.discard)
-        return task
+        """See `Leftovers.spawn`."""
+        return self.leftovers.spawn(work, name)
 
     async def close(self) -> None:
         """Wait a moment for what goes on, then give it up, and let the threads end."""
-        while self._tasks:
-            _, late = await asyncio.wait(self._tasks, timeout=_LAST_MOMENT)
-            for task in late:
-                task.cancel()
+        await self.leftovers.close()
         self.threads.close()
-
-    def _undo(
-        self, undo: Callable[[T], Coroutine[None, None, None]], done: asyncio.Task[T]
-    ) -> None:
-        if not done.cancelled() and done.exception() is None:
-            self.spawn(undo(done.result()), "hcs-undo")

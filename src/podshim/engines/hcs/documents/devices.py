@@ -67,7 +67,10 @@ def assigned_devices(windows: Member) -> list[Json]:
         ShimError: A kind of id that does not exist.
         InvalidArgumentError: A member of another type than OCI's.
     """
-    return [_device(device["id"].text(), device["idType"].text()) for device in _listed(windows)]
+    return [
+        _device(device["id"].text(), device["idType"].text())
+        for device in windows["devices"].objects()
+    ]
 
 
 def device_extensions(
@@ -93,10 +96,6 @@ def device_extensions(
             raise InvalidArgumentError(f"{path}: the document must be an object")
         extensions.append(_taken(Member(document, document=path), _EXTENSION))
     return {"device_extension": extensions}
-
-
-def _listed(windows: Member) -> Sequence[Member]:
-    return windows["devices"].objects()
 
 
 def _device(identifier: str, kind: str) -> Json:

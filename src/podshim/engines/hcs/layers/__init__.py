@@ -7,7 +7,6 @@ returns owns the mounted layers.
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import logging
 from typing import TYPE_CHECKING, Protocol, TypeVar
@@ -18,13 +17,14 @@ from podshim.engines.hcs.layers.sources import layers_of
 from podshim.errors import ShimError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable
 
     from podshim.engines.hcs.documents.container import Layer
     from podshim.engines.hcs.layers.mounting import Mount
     from podshim.engines.hcs.layers.sources import LayerSource
+    from podshim.engines.hcs.leftovers import Leftovers
 
-__all__ = ["Drivers", "Mounted", "Threads", "layers_of", "mount"]
+__all__ = ["Drivers", "Mounted", "Threads", "given_back", "layers_of", "mount"]
 
 _log = logging.getLogger(__name__)
 
@@ -73,7 +73,11 @@ class Mounted:
 
 
 async def mount(
-    source: LayerSource, container_id: str, threads: Threads, using: Drivers
+    source: LayerSource,
+    container_id: str,
+    threads: Threads,
+    leftovers: Leftovers,
+    using: Drivers,
 ) -> Mounted:
     """Mount layers.
 
@@ -83,6 +87,7 @@ async def mount(
         source: Which.
         container_id: Whose.
         threads: Where Windows is called.
+        leftovers: Who unmounts what a cancelled caller left.
         using: Windows' calls.
 
     Raises:
@@ -94,36 +99,19 @@ async def mount(
         made = await threads.run(f"mount layers of {container_id}", begin)
         return Mounted(made, container_id, threads)
 
-    return await finish(mounted(), Mounted.release)
+    return await leftovers.finish(mounted(), given_back)
 
 
-async def finish(
-    work: Coroutine[None, None, T], undo: Callable[[T], Coroutine[None, None, None]]
-) -> T:
-    """Let `work` end though the caller is cancelled: its result, then nobody's, is undone.
+class Releasable(Protocol):
+    """Something that can be given back."""
 
-    Args:
-        work: Makes something.
-        undo: Takes it back; its failure is logged.
-    """
-    task = asyncio.ensure_future(work)
+    async def release(self) -> None:
+        """Give it back."""
+
+
+async def given_back(resource: Releasable) -> None:
+    """Give something back that nobody wants any more; a failure is logged."""
     try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        if not task.cancelled():
-            abandoned = asyncio.ensure_future(_abandon(task, undo))
-            _abandoned.add(abandoned)  # the loop itself keeps no task alive
-            abandoned.add_done_callback(_abandoned.discard)
-        raise
-
-
-_abandoned: set[asyncio.Future[None]] = set()
-
-
-async def _abandon(
-    task: asyncio.Future[T], undo: Callable[[T], Coroutine[None, None, None]]
-) -> None:
-    try:
-        await undo(await task)
+        await resource.release()
     except (ShimError, OSError) as error:
         _log.warning("after a cancelled request: %s", error)

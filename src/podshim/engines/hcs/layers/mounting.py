@@ -144,10 +144,14 @@ def ensure_scratch(source: WcifsLayers, using: Drivers) -> None:
     """Make a scratch layer's folder and disk where they are missing. Blocks.
 
     Raises:
-        OSError: The folder can't be made, or Windows does not tell the ids of layers.
-        ShimError: The disk can't be made.
+        OSError: Windows does not tell the ids of layers.
+        ShimError: The folder or the disk can't be made.
     """
-    os.makedirs(source.scratch, exist_ok=True)
+    try:
+        os.makedirs(source.scratch, exist_ok=True)
+    except OSError as error:
+        text = f"failed to create scratch folder {source.scratch}: {error.strerror}"
+        raise ShimError(text) from error
     if os.path.exists(ntpath.join(source.scratch, SCRATCH_DISK)):
         return
     try:

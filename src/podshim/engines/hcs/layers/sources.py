@@ -17,7 +17,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
-from podshim.errors import FailedPreconditionError, ShimError
+from podshim.errors import FailedPreconditionError, InvalidArgumentError, ShimError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -96,6 +96,8 @@ def layers_of(rootfs: Sequence[Mount], windows: Member) -> LayerSource:
     if folders:
         return WcifsLayers(folders[-1], folders[:-1])
     mount = rootfs[0]
+    if any("\0" in text for text in (mount.source, *mount.options)):
+        raise InvalidArgumentError("rootfs mount: a path must not contain NUL characters")
     if mount.type == "windows-layer":
         return WcifsLayers(mount.source, _texts(mount, _PARENT_LAYERS))
     if mount.type == "CimFS":
@@ -168,6 +170,8 @@ def _texts(mount: Mount, flag: str) -> tuple[str, ...]:
         raise ShimError(f"failed to unmarshal option `{flag}`: {error}") from None
     if value is None:
         return ()
-    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+    if not isinstance(value, list) or not all(
+        isinstance(item, str) and "\0" not in item for item in value
+    ):
         raise ShimError(f"failed to unmarshal option `{flag}`: it must be a list of strings")
     return tuple(value)
