@@ -260,7 +260,7 @@ async def test_a_failed_start_of_the_container_ends_it(tmp_path: Path) -> None:
         assert await ended(made.container.init) == 1
     assert calls(tmp_path)[-3:] == [
         "HcsStartComputeSystem",
-        "HcsTerminateComputeSystem",
+        "HcsShutDownComputeSystem",
         "HcsCloseComputeSystem",
     ]
 

@@ -88,6 +88,7 @@ class HcsContainerProcess(WindowsProcess):
         self._relay: Relay | None = None
         self._watch: asyncio.Task[None] | None = None
         self._starting = False
+        self._started_container = False
         self._container_ended = False
         #: Whether it has been given up by `delete`.
         self.deleted = False
@@ -105,7 +106,7 @@ class HcsContainerProcess(WindowsProcess):
         return self._upstream.stdio
 
     async def start(self) -> None:
-        """Start the process, the init's container first; a failed init ends its container.
+        """Start the process, the init's container first; a failed init ends what it has started.
 
         Raises:
             ShimError: It can't be started; its status is 1 then.
@@ -116,6 +117,7 @@ class HcsContainerProcess(WindowsProcess):
         try:
             if self._launch.starts_container:
                 await self._system.start()
+                self._started_container = True
             process = await self._system.create_process(
                 self._launch.parameters, command_line=self._launch.command_line
             )
@@ -242,10 +244,10 @@ class HcsContainerProcess(WindowsProcess):
                 log.warning("process %d can't be killed: %s", self.pid, error)
 
     async def _give_up(self) -> None:
-        """Clean up after a failed start: the init's container goes with it."""
+        """Clean up after a failed start: a container that was started for it goes, too."""
         self._settle(_NEVER_RAN)
         await self._upstream.close()
-        if self._launch.starts_container:
+        if self._started_container:
             await _attempt(self._system.terminate())
             await _attempt(self._system.close())
 
