@@ -23,7 +23,7 @@ Promises of an engine:
   process that is just ending has taken it, one that can't be told any more is a NotFoundError.
 - Everything in a `UtilityVM` that has ended, or was closed, has ended: `wait` returns, and
   `init_exited` and `delete` of its containers need nothing of it any more.
-- `Process.start` of an init that fails ends the container before it raises.
+- `Process.start` of an init that fails ends what it has started of the container before it raises.
 - Statuses are what Windows says, unsigned and 32 bits wide; 4294967295 for an end without a status.
 """
 
