@@ -1,11 +1,9 @@
-"""`python -m windows.compare`: the table, and new recordings.
+"""The command: the table of all cases, and new recordings.
 
-python -m windows.compare [CASE...]             ours and the original, or its recording, side by side
-python -m windows.compare --recorded [CASE...]  ours and the recording, without the original
-python -m windows.compare --record [SUBJECT...] record the original anew
+`python -m windows.compare` plays ours and the original (or takes its recording, where it can't be
+had or with `--recorded`) and prints each case's verdict; with `--record` it records the original
+anew. Names of cases or subjects restrict it to these.
 """
-
-from __future__ import annotations
 
 import argparse
 import sys

@@ -5,8 +5,6 @@ closed, and who asked for which callback, is not compared. What is: each request
 something, with its document, in order.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable
 from typing import Any

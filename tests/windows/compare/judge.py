@@ -4,8 +4,6 @@ A place is the path to what differs, its parts joined by ` > `. Two objects are 
 member, two arrays of one length item by item; anything else is equal or not as a whole.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -56,13 +54,17 @@ def differences(theirs: Any, ours: Any, place: str = "") -> Iterator[tuple[str, 
     """Each place where two plain values differ, with both values there."""
     if isinstance(theirs, dict) and isinstance(ours, dict):
         for key in [*theirs, *(key for key in ours if key not in theirs)]:
-            below = f"{place} > {key}" if place else key
+            below = _below(place, key)
             yield from differences(theirs.get(key, ABSENT), ours.get(key, ABSENT), below)
     elif isinstance(theirs, list) and isinstance(ours, list) and len(theirs) == len(ours):
         for number, (one, other) in enumerate(zip(theirs, ours, strict=True)):
-            yield from differences(one, other, f"{place} > {number}")
+            yield from differences(one, other, _below(place, str(number)))
     elif theirs != ours or type(theirs) is not type(ours):
         yield place, theirs, ours
+
+
+def _below(place: str, part: str) -> str:
+    return f"{place} > {part}" if place else part
 
 
 def judge(case: str, theirs: Any, ours: Any, known: Sequence[Difference]) -> Verdict:

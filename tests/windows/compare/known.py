@@ -1,7 +1,5 @@
 """Every known difference between the original and ours, with the reason."""
 
-from __future__ import annotations
-
 from windows.compare.judge import Difference
 
 KNOWN: list[Difference] = []

@@ -4,8 +4,6 @@ A name counts in the order of appearance, so that equal things stay recognisably
 that an event speaks of is the one that `Start` answered.
 """
 
-from __future__ import annotations
-
 import re
 from typing import Any
 
@@ -42,7 +40,7 @@ class Names:
             return "(a time)"
         return self.text(value)
 
-    def pid(self, number: int | float) -> int | float | str:
+    def pid(self, number: float) -> float | str:
         """A process's name; 0 and 1 are numbers that the contract names."""
         if number in {0, 1}:
             return number

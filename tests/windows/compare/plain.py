@@ -1,7 +1,5 @@
 """Messages as plain values: what is set in them, with whatever `Any` members hold, read."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 
@@ -35,8 +33,8 @@ def plain(message: Message) -> Any:
     return {**set_fields, **counted}
 
 
-def _counts(field: FieldDescriptor) -> bool:
-    """Whether a member is something that a machine counts: never twice the same, or just zero."""
+def _counts(field: Any) -> bool:
+    """Whether a machine counts what this member tells: never twice the same, or just zero."""
     return field.cpp_type == FieldDescriptor.CPPTYPE_UINT64 and not field.is_repeated
 
 

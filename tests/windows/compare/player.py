@@ -1,18 +1,14 @@
 """Plays one case against one executable, and writes down what could be seen."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import re
-import subprocess
 import sys
 import threading
 from pathlib import Path
 from typing import Any
 
 from google.protobuf.any_pb2 import Any as AnyMessage
-from google.protobuf.message import Message
 
 from podshim.api import (
     extended_task_ttrpc,
@@ -25,9 +21,16 @@ from podshim.ttrpc.service import Kind, MethodDescriptor
 from windows.compare import script, usage
 from windows.compare.normal import Names
 from windows.compare.plain import plain
-from windows.compare.scene import LIMIT, Process, Scene, run_limited
 
 assert sys.platform == "win32"
+
+from windows.compare.scene import (  # noqa: E402 - after the line that tells where this runs
+    LIMIT,
+    Process,
+    Scene,
+    popen,
+    run_limited,
+)
 
 Observation = dict[str, Any]
 
@@ -64,8 +67,8 @@ def label(step: script.Step) -> str:
         case script.Call(method=method, fields=fields):
             who = "/".join(str(fields[key]) for key in ("id", "exec_id") if fields.get(key))
             return f"call {method} {who}".rstrip()
-        case script.Event(topic=topic, id=id, exec_id=exec_id):
-            return f"event {topic} {id} {exec_id}".rstrip()
+        case script.Event(topic=topic, id=task, exec_id=exec_id):
+            return f"event {topic} {task} {exec_id}".rstrip()
         case script.Listen(name) | script.Say(name) | script.HangUp(name) | script.Hear(name):
             return f"{type(step).__name__.lower()} {name}"
         case script.Together(steps):
@@ -100,46 +103,52 @@ class _Player:
 
     async def do(self, step: script.Step) -> Any:
         """Do a step; returns its entry."""
-        scene = self._scene
         match step:
             case script.Run():
                 return await (self._serve(step) if step.serves else self._run(step))
             case script.Call():
-                if step.behind:
-                    name = f"{len(self._behind) + 1} {label(step)}"
-                    self._behind[name] = asyncio.ensure_future(self._call(step))
-                    await asyncio.sleep(0)
-                    return "(answers later)"
-                return await self._call(step)
+                return self._begin(step) if step.behind else await self._call(step)
             case script.Collect():
-                answers = {name: await task for name, task in self._behind.items()}
+                answers = {name: await answer for name, answer in self._behind.items()}
                 self._behind.clear()
                 return answers
             case script.Together(steps):
                 outcomes = await asyncio.gather(*map(self.do, steps))
                 return sorted(outcomes, key=lambda one: json.dumps(one, sort_keys=True))
-            case script.Event(topic, id, exec_id):
-                return await self._event(topic, scene.filled(id), exec_id)
+            case script.Event():
+                return await self._event(step)
+            case script.Ended() | script.EndServer():
+                return await self._end(step)
+            case _:
+                return await self._stream(step)
+
+    def _begin(self, step: script.Call) -> str:
+        name = f"{len(self._behind) + 1} {label(step)}"
+        self._behind[name] = asyncio.ensure_future(self._call(step))
+        return "(answers later)"
+
+    async def _stream(self, step: script.Step) -> Any:
+        scene = self._scene
+        match step:
             case script.Listen(name):
                 return await scene.listen(name)
             case script.Say(name, text):
-                (await scene.pipes[name].client()).write(text.encode())
-                return None
+                return (await scene.pipes[name].client()).write(text.encode())
             case script.HangUp(name):
-                (await scene.pipes[name].client()).close()
-                return None
+                return (await scene.pipes[name].client()).close()
             case script.Hear(name, text):
                 return await scene.pipes[name].hear(text)
-            case script.Ended(bundle):
-                code = await asyncio.to_thread(scene.servers[bundle].exit_code, 20.0)
-                return {"exit code": code, **self._panic(bundle)}
-            case script.EndServer(bundle):
-                await asyncio.to_thread(scene.servers.pop(bundle).end)
-                return None
         raise TypeError(step)
 
-    async def _event(self, topic: str, id: str, exec_id: str) -> str:
-        came = await self._scene.events.follow(topic, id, exec_id, 0)
+    async def _end(self, step: script.Ended | script.EndServer) -> Any:
+        if isinstance(step, script.EndServer):
+            return await asyncio.to_thread(self._scene.servers.pop(step.bundle).end)
+        code = await asyncio.to_thread(self._scene.servers[step.bundle].exit_code, 20.0)
+        return {"exit code": code, **self._panic(step.bundle)}
+
+    async def _event(self, step: script.Event) -> str:
+        task = self._scene.filled(step.id)
+        came = await self._scene.events.follow(step.topic, task, step.exec_id, 0)
         return "came" if came else "(did not come)"
 
     # -- command lines
@@ -182,14 +191,7 @@ class _Player:
 
     async def _serve(self, step: script.Run) -> Any:
         words, folder, environment = self._prepared(step)
-        child = subprocess.Popen(
-            words,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            cwd=folder,
-            env=environment,
-        )
+        child = popen(words, folder, environment)
         self._scene.children.append(child)
 
         def talk() -> bytes:
@@ -209,8 +211,8 @@ class _Player:
         self._scene.servers[step.bundle] = Process(child.pid)
         code = await asyncio.to_thread(self._scene.servers[step.bundle].exit_code, 0.1)
         if code is None and "-socket" in "".join(step.arguments):
-            where = [i for i, word in enumerate(step.arguments) if word.endswith("-socket")][0] + 1
-            self._address = self._scene.filled(step.arguments[where])
+            flag = next(word for word in step.arguments if word.endswith("-socket"))
+            self._address = self._scene.filled(step.arguments[step.arguments.index(flag) + 1])
         return {"exit code": code, "stdout": _text(out)}
 
     def _hold_server(self, bundle: str) -> None:
@@ -264,7 +266,7 @@ class _Player:
         expected = self._expected(step)
         try:
             client = await asyncio.wait_for(self._scene.client(self._address), LIMIT)
-            reply: Message = await client.call(method, request, timeout=step.timeout)
+            reply = await client.call(method, request, timeout=step.timeout)
         except StatusError as err:
             return {"code": err.code.name, "text": err.message}
         except (OSError, EOFError) as err:
@@ -279,22 +281,24 @@ class _Player:
     async def _ended(self, step: script.Call) -> bool:
         """Wait for the exit event of a process that has ended; whether it came or need not come."""
         fields = self._scene.filled(dict(step.fields))
-        id, exec_id = str(fields.get("id", "")), str(fields.get("exec_id", ""))
+        task, exec_id = str(fields.get("id", "")), str(fields.get("exec_id", ""))
         events = self._scene.events
-        if not self._scene.case.events or (exec_id and not events.count("exec-started", id, exec_id)):
+        if not self._scene.case.events:
             return True
-        return await events.follow("exit", id, exec_id, 0)
+        if exec_id and not events.count("exec-started", task, exec_id):
+            return True  # nobody is told of its end
+        return await events.follow("exit", task, exec_id, 0)
 
     def _expected(self, step: script.Call) -> tuple[str, str, str, int] | None:
         """The event that follows if the call succeeds, and how many of its kind came before."""
         fields = self._scene.filled(dict(step.fields))
-        id, exec_id = str(fields.get("id", "")), str(fields.get("exec_id", ""))
+        task, exec_id = str(fields.get("id", "")), str(fields.get("exec_id", ""))
         topic = _FOLLOWED_BY.get(step.method)
         if not self._scene.case.events or topic is None:
             return None
         if step.method == "Start" and exec_id:
             topic = "exec-started"
-        return topic, id, exec_id, self._scene.events.count(topic, id, exec_id)
+        return topic, task, exec_id, self._scene.events.count(topic, task, exec_id)
 
     def _members(self, fields: Any) -> dict[str, Any]:
         members = self._scene.filled(dict(fields))

@@ -4,8 +4,6 @@ A line holds one step, or one event, or one request to HCS: so a change of the o
 is observed, reads well as a difference of two versions of a file.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Where a case is played: its folder, environment, pipes, events, and the processes it leaves."""
 
-from __future__ import annotations
-
 import asyncio
 import ctypes
 import json
@@ -151,7 +149,7 @@ class Process:
     def __init__(self, pid: int) -> None:
         self.pid = pid
         # SYNCHRONIZE, QUERY_LIMITED_INFORMATION and TERMINATE
-        self._handle = _kernel.OpenProcess(0x101001, False, pid)
+        self._handle = _kernel.OpenProcess(0x101001, 0, pid)
         if not self._handle:
             raise ctypes.WinError(ctypes.get_last_error())
 
@@ -281,11 +279,9 @@ class Scene:
         await asyncio.to_thread(shutil.rmtree, self.folder, ignore_errors=True)
 
 
-def run_limited(
-    words: Sequence[str], cwd: Path, environment: dict[str, str], stdin: bytes
-) -> tuple[int | None, bytes, bytes]:
-    """Run a program to its end; no exit code if it had to be ended. Blocks."""
-    process = subprocess.Popen(
+def popen(words: Sequence[str], cwd: Path, environment: dict[str, str]) -> subprocess.Popen[bytes]:
+    """Start a program with three pipes."""
+    return subprocess.Popen(
         words,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -293,6 +289,13 @@ def run_limited(
         cwd=cwd,
         env=environment,
     )
+
+
+def run_limited(
+    words: Sequence[str], cwd: Path, environment: dict[str, str], stdin: bytes
+) -> tuple[int | None, bytes, bytes]:
+    """Run a program to its end; no exit code if it had to be ended. Blocks."""
+    process = popen(words, cwd, environment)
     try:
         out, err = process.communicate(stdin, LIMIT)
     except subprocess.TimeoutExpired:

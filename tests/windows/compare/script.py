@@ -1,11 +1,9 @@
 """The language of cases: what is done to a shim, as data.
 
-Texts in a case may hold `$T`, which stands for eight letters that are the case's own: ids, pipes and
-the namespace carry it, so that cases can be played at the same time. `$B` is the case's folder.
+Texts in a case may hold `$T`, which stands for eight letters that are the case's own: ids, pipes
+and the namespace carry it, so that cases can be played at the same time. `$B` is the case's folder.
 Observations hold `$T` again in its place.
 """
-
-from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
@@ -123,7 +121,7 @@ class HangUp(Step):
 
 @dataclass(frozen=True, slots=True)
 class Hear(Step):
-    """Wait until a pipe has brought a text, or with None until its client has ended; tell it all."""
+    """Wait until a pipe has brought a text, or (None) its client has ended; tells all."""
 
     name: str
     text: str | None = None
@@ -216,13 +214,13 @@ def pipe(name: str) -> str:
     return rf"\\.\pipe\stdio-$T-{name}"
 
 
-def flags(id: str = POD, **changes: str | None) -> list[str]:
+def flags(task: str | None = POD, **changes: str | None) -> list[str]:
     """The global flags as containerd gives them; a change to None leaves a flag out."""
     given: dict[str, str | None] = {
         "namespace": NAMESPACE,
         "address": r"\\.\pipe\containerd",
         "publish-binary": "containerd.exe",
-        "id": id,
+        "id": task,
         **{name.replace("_", "-"): value for name, value in changes.items()},
     }
     return [
@@ -230,11 +228,11 @@ def flags(id: str = POD, **changes: str | None) -> list[str]:
     ]
 
 
-def start(id: str = POD, bundle: str = "pod", stdin: bytes = b"") -> Run:
+def start(task: str = POD, bundle: str = "pod", stdin: bytes = b"") -> Run:
     """`start` as containerd calls it."""
-    return Run((*flags(id), "start"), bundle, stdin)
+    return Run((*flags(task), "start"), bundle, stdin)
 
 
-def delete(id: str = POD, bundle: str = "pod") -> Run:
+def delete(task: str = POD, bundle: str = "pod") -> Run:
     """`delete` as containerd calls it."""
-    return Run((*flags(id), "-bundle", rf"$B\{bundle}", "delete"), bundle)
+    return Run((*flags(task), "-bundle", rf"$B\{bundle}", "delete"), bundle)

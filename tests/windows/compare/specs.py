@@ -1,7 +1,5 @@
 """Specs and requests that cases are made from."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from windows.compare.script import (
@@ -48,30 +46,32 @@ def cri(kind: str, **more: Any) -> dict[str, Any]:
     return spec(annotations, **more)
 
 
-def create(id: str = POD, bundle: str = "pod", **fields: Any) -> Call:
+def create(task: str = POD, bundle: str = "pod", **fields: Any) -> Call:
     """The call `Create`."""
-    return Call("Create", {"id": id, "bundle": rf"$B\{bundle}", **fields})
+    return Call("Create", {"id": task, "bundle": rf"$B\{bundle}", **fields})
 
 
-def call(method: str, id: str = POD, **fields: Any) -> Call:
+def call(method: str, task: str = POD, **fields: Any) -> Call:
     """A call about a task."""
-    return Call(method, {"id": id, **fields})
+    return Call(method, {"id": task, **fields})
 
 
-def wait(id: str = POD, **fields: Any) -> Call:
+def wait(task: str = POD, **fields: Any) -> Call:
     """The call `Wait`, whose answer `Collect` takes."""
-    return Call("Wait", {"id": id, **fields}, behind=True)
+    return Call("Wait", {"id": task, **fields}, behind=True)
 
 
-def exec_process(exec_id: str, *args: str, id: str = POD, **fields: Any) -> Call:
+def exec_process(exec_id: str, *args: str, task: str = POD, **fields: Any) -> Call:
     """The call `Exec`; `process` among the fields replaces the process made of the arguments."""
     what = fields.pop("process", None) or process(*args)
-    return Call("Exec", {"id": id, "exec_id": exec_id, "spec": Typed(PROCESS_URL, what), **fields})
+    return Call(
+        "Exec", {"id": task, "exec_id": exec_id, "spec": Typed(PROCESS_URL, what), **fields}
+    )
 
 
-def ended(id: str = POD) -> list[Step]:
+def ended(task: str = POD) -> list[Step]:
     """Kill a running task, and wait until its exit has been told."""
-    return [call("Kill", id, signal=9), Event("exit", id), wait(id), Collect()]
+    return [call("Kill", task, signal=9), Event("exit", task), wait(task), Collect()]
 
 
 def single(

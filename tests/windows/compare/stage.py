@@ -5,8 +5,6 @@
 appended when it is there, as a line `{"case": ..., "observation": ...}` or `{"case", "failure"}`.
 """
 
-from __future__ import annotations
-
 import asyncio
 import json
 import sys
@@ -52,7 +50,7 @@ async def _play(case: Case, executable: str) -> dict[str, Any]:
     for attempt in range(1, ATTEMPTS + 1):
         try:
             observation = await asyncio.wait_for(play(case, executable), CASE_LIMIT)
-        except Exception:  # whatever it was, the other cases go on
+        except Exception:  # noqa: BLE001 - whatever it was, the other cases go on
             return {"failure": traceback.format_exc()}
         crashed = any(chance in json.dumps(observation) for chance in CHANCE)
         if not crashed or attempt == ATTEMPTS:

@@ -1,7 +1,5 @@
 """Has cases played: starts `stage` under Wine and reads what it wrote."""
 
-from __future__ import annotations
-
 import json
 import secrets
 from collections.abc import Sequence

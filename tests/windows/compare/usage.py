@@ -3,8 +3,6 @@
 The words of explanation are each shim's own.
 """
 
-from __future__ import annotations
-
 import re
 
 _FLAG = re.compile(r"^ {3}(--?[a-z][^\s,]*(?:, -[a-z])?(?: value)?)(?:\s|$)", re.MULTILINE)

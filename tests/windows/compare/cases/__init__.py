@@ -1,7 +1,5 @@
 """All cases. Each module here holds one subject, as a list `CASES`."""
 
-from __future__ import annotations
-
 import importlib
 from pathlib import Path
 

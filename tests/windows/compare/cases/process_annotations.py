@@ -1,7 +1,5 @@
 """What `start` makes of the annotations of pods: the whole table."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from windows.compare.script import POD, Bundle, Case, start

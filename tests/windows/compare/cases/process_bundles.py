@@ -1,7 +1,5 @@
 """`start` in bundles that are broken in some way."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 
@@ -11,14 +9,16 @@ from windows.compare.specs import call, spec
 _GOOD = json.dumps(spec())
 
 
-def _case(name: str, config: Any, *, begins: bool = False, **files: str) -> Case:
-    bundles = {"pod": Bundle(config, files=files)}
+def _case(
+    name: str, config: Any, files: dict[str, str] | None = None, *, begins: bool = False
+) -> Case:
+    bundles = {"pod": Bundle(config, files=files or {})}
     return Case(f"bundle_{name}", "broken bundles", bundles, [start(), *[call("Connect")] * begins])
 
 
 CASES = [
     _case("without_config", None),
-    _case("config_is_a_folder", None, **{"config.json\\": ""}),
+    _case("config_is_a_folder", None, {"config.json\\": ""}),
     _case("config_empty", ""),
     _case("config_blank", " \r\n\t"),
     _case("config_is_no_json", "annotations: none"),
@@ -40,11 +40,12 @@ CASES = [
     _case("config_not_a_number", '{"annotations": {}, "x": NaN}'),
     _case("config_with_other_case", '{"ANNOTATIONS": {"io.kubernetes.cri.container-type": "pod"}}'),
     _case("config_with_two_annotations",
-          '{"annotations": {"io.kubernetes.cri.container-type": "pod"}, "annotations": {"a": "b"}}'),
+          '{"annotations": {"io.kubernetes.cri.container-type": "pod"},'
+          ' "annotations": {"a": "b"}}'),
     _case("other_members_of_wrong_types", '{"process": 5, "windows": []}', begins=True),
-    _case("panic_log_is_a_folder", spec(), **{"panic.log\\": ""}),
-    _case("pid_file_is_a_folder", spec(), **{"shim.pid\\": ""}),
-    _case("address_is_a_folder", spec(), **{"address\\": ""}),
-    _case("files_of_an_earlier_life", spec(), begins=True,
-          **{"panic.log": "old", "shim.pid": "1", "address": "old"}),
+    _case("panic_log_is_a_folder", spec(), {"panic.log\\": ""}),
+    _case("pid_file_is_a_folder", spec(), {"shim.pid\\": ""}),
+    _case("address_is_a_folder", spec(), {"address\\": ""}),
+    _case("files_of_an_earlier_life", spec(),
+          {"panic.log": "old", "shim.pid": "1", "address": "old"}, begins=True),
 ]  # fmt: skip

@@ -1,7 +1,5 @@
 """`delete`: alone, over what a server left, and beside one that lives."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from windows.compare.script import (

@@ -1,7 +1,5 @@
 """The command line: flags in all their forms, what is missing, unknown or empty, help, version."""
 
-from __future__ import annotations
-
 from windows.compare.script import Bundle, Case, Run, flags
 from windows.compare.specs import spec
 
@@ -32,12 +30,12 @@ CASES = [
     _case("no_namespace", *flags(namespace=None), "delete"),
     _case("no_address", *flags(address=None), "delete"),
     _case("no_publish_binary", *flags(publish_binary=None), "delete"),
-    _case("no_id", *flags(id=None), "delete"),
+    _case("no_id", *flags(task=None), "delete"),
     _case("no_flag_at_all", "start"),
     _case("empty_namespace", *flags(namespace=""), "delete"),
     _case("empty_address", *flags(address=""), "delete"),
     _case("empty_publish_binary", *flags(publish_binary=""), "delete"),
-    _case("empty_id", *flags(id=""), "delete"),
+    _case("empty_id", *flags(task=""), "delete"),
     _case("flag_without_its_value", *flags(), "-bundle"),
     _case("two_dashes", *(w.replace("-", "--", 1) if w.startswith("-") else w for w in flags()),
           "--bundle", r"$B\pod", "delete"),

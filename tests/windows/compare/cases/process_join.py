@@ -1,7 +1,5 @@
 """`start` of a container in a pod that has its server, or has none; and many at a time."""
 
-from __future__ import annotations
-
 from windows.compare.script import Bundle, Case, EndServer, Run, Together, flags, start
 from windows.compare.specs import KIND, SANDBOX, call, cri, spec
 

@@ -1,7 +1,5 @@
 """Options on the standard input of `start`, which its server reads: every kind, good and bad."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from google.protobuf.any_pb2 import Any as AnyMessage
@@ -43,7 +41,7 @@ CASES = [
     _case("debug", _options(debug=True)),
     _case("etw", _options(debug_type=Options.ETW)),
     _case("file_is_refused", _options(debug_type=Options.FILE)),
-    _case("unknown_debug_type", _options(debug_type=7)),  # type: ignore[arg-type] # no such value
+    _case("unknown_debug_type", _options(debug_type=7)),
     _case("level_trace", _options(log_level="trace")),
     _case("level_in_capitals", _options(log_level="WARNING")),
     _case("level_unknown", _options(log_level="loud")),

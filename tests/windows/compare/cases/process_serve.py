@@ -1,7 +1,5 @@
 """`serve` called by hand: sockets that are none, options that are none, and a good one."""
 
-from __future__ import annotations
-
 from podshim.api.runhcs_options_pb2 import Options
 from windows.compare.cases.process_options import _any
 from windows.compare.script import SOCKET, Bundle, Case, Run, Step, flags

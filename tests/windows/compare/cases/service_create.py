@@ -1,14 +1,12 @@
 """Create: what it refuses, and with which words; options, root file systems, ids, annotations."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 
 from podshim.api.runhcs_options_pb2 import Options
 from podshim.api.types_pb2 import Mount
 from windows.compare.script import Bundle, Call, Case, Step, Together, Typed, start
-from windows.compare.specs import KIND, SANDBOX, WORK, call, cri, create, pod, process, single, spec
+from windows.compare.specs import KIND, SANDBOX, WORK, call, create, cri, pod, process, single, spec
 
 _PART = "create"
 
@@ -40,7 +38,7 @@ def _work(name: str, work: Any, *steps: Step, **more: Any) -> Case:
 
 
 _PARENTS = f"parentLayerPaths={json.dumps(['base'])}"
-_NO_LAYERS = {"windows": {"layerFolders": []}}
+_NO_LAYERS: dict[str, Any] = {"windows": {"layerFolders": []}}
 
 CASES = [
     # the request
@@ -99,7 +97,8 @@ CASES = [
             rootfs=_mount("BlockCIM", "blockCIMType=file", source=r"C:\s")),
     _single("with_a_scratch_to_be_made", spec(windows={"layerFolders": [r"$B\pod\base",
             r"$B\pod\new"]})),
-    _single("with_a_volume", spec(root={"path": r"\\?\Volume{3f2504e0-4f89-11d3-9a0c-0305e82c3301}"})),
+    _single("with_a_volume",
+            spec(root={"path": r"\\?\Volume{3f2504e0-4f89-11d3-9a0c-0305e82c3301}"})),
     _single("with_a_volume_and_a_backslash",
             spec(root={"path": "\\\\?\\Volume{3f2504e0-4f89-11d3-9a0c-0305e82c3301}\\"})),
     _single("with_a_root_that_is_no_volume", spec(root={"path": "C:\\rootfs"})),

@@ -1,12 +1,10 @@
 """Specs down to the documents that HCS is given: of containers and of their first processes."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 
 from windows.compare.script import Bundle, Case, start
-from windows.compare.specs import WORK, call, cri, create, pod, process, single, spec
+from windows.compare.specs import WORK, call, create, cri, pod, process, single, spec
 
 _PART = "documents"
 _C = "io.microsoft.container."

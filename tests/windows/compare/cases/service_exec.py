@@ -1,7 +1,5 @@
 """Execs: of every kind, good and bad, and what their specs become."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from windows.compare.script import Call, Case, Collect, Event, Step, Together, Typed, pipe

@@ -1,7 +1,5 @@
 """What becomes of failures that HCS reports, and of ends that nobody ordered."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from windows.compare.script import Case, Collect, Event, Step, Typed, start
@@ -10,7 +8,9 @@ from windows.compare.specs import WORK, call, create, ended, exec_process, pod, 
 _PART = "failures of HCS"
 
 
-def _case(name: str, fault: dict[str, Any] | list[dict[str, Any]], *steps: Step, **more: Any) -> Case:
+def _case(
+    name: str, fault: dict[str, Any] | list[dict[str, Any]], *steps: Step, **more: Any
+) -> Case:
     faults = fault if isinstance(fault, list) else [fault]
     return single(f"fault_{name}", _PART, create(), *steps, faults=faults, **more)
 
@@ -20,8 +20,10 @@ def _fails(call: str, result: str = "0x80070005", **more: Any) -> dict[str, Any]
 
 
 _LATER = {"stage": "completion"}
-_ANSWER = '{"Error":-2143878907,"ErrorMessage":"told to fail","ErrorEvents":[{"Message":"a detail",' \
+_ANSWER = (
+    '{"Error":-2143878907,"ErrorMessage":"told to fail","ErrorEvents":[{"Message":"a detail",'
     '"Provider":"' + "6512bd43-d9ca-6e02-c990-b0a82652dca2" + '","EventId":7}]}'
+)
 
 _MEMORY = Typed("types.containerd.io/opencontainers/runtime-spec/1/WindowsResources",
                 {"memory": {"limit": 104857600}})  # fmt: skip

@@ -1,7 +1,5 @@
 """Signals: which ones there are, whom they reach, and what is too late for them."""
 
-from __future__ import annotations
-
 from windows.compare.script import Case, Collect, Event, Step, start
 from windows.compare.specs import WORK, call, create, ended, exec_process, pod, single, wait
 

@@ -1,13 +1,11 @@
 """Whole lives: of tasks that stand alone, of pods with their containers, and of their execs."""
 
-from __future__ import annotations
-
 from windows.compare.script import Bundle, Collect, Ended, EndServer, Event, delete, start
 from windows.compare.specs import (
     WORK,
     call,
-    cri,
     create,
+    cri,
     ended,
     exec_process,
     pod,
@@ -79,7 +77,7 @@ CASES = [
     pod("pod_with_cmd_and_more_as_its_pause", _POD, create(),
         sandbox=cri("sandbox", process=process("c:\\windows\\system32\\cmd.exe", "/k"))),
     pod("pod_exec_life", "execs", create(), call("Start"), *_JOINED, call("Start", WORK),
-        exec_process("e", "cmd", "/c", "exit", "2", id=WORK), call("Start", WORK, exec_id="e"),
+        exec_process("e", "cmd", "/c", "exit", "2", task=WORK), call("Start", WORK, exec_id="e"),
         wait(WORK, exec_id="e"), Event("exit", WORK, "e"), Collect(),
         call("Delete", WORK, exec_id="e")),
     single("shutdown_at_once", "shutdown", call("Shutdown", now=True), Ended()),

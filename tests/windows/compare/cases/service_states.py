@@ -3,8 +3,6 @@
 What changes the state has cases of its own; of what does not, a case makes all calls in a row.
 """
 
-from __future__ import annotations
-
 from windows.compare.script import Call, Case, Collect, Event, Step, start
 from windows.compare.specs import WORK, call, create, ended, exec_process, pod, single, wait
 
@@ -33,51 +31,51 @@ _WORK: dict[str, list[Step]] = {
 }  # fmt: skip
 
 
-def _asked(id: str) -> list[Step]:
+def _asked(task: str) -> list[Step]:
     """All calls that change nothing, about a task, an exec of it that is not, and no task."""
     gone = "gone$T"
     return [
-        call("State", id),
-        call("State", id, exec_id="x"),
+        call("State", task),
+        call("State", task, exec_id="x"),
         call("State", gone),
         call("Start", gone),
-        call("Start", id, exec_id="x"),
+        call("Start", task, exec_id="x"),
         call("Delete", gone),
-        call("Delete", id, exec_id="x"),
-        call("Pids", id),
+        call("Delete", task, exec_id="x"),
+        call("Pids", task),
         call("Pids", gone),
-        call("Stats", id),
+        call("Stats", task),
         call("Stats", gone),
-        call("Pause", id),
-        call("Resume", id),
-        call("Checkpoint", id),
+        call("Pause", task),
+        call("Resume", task),
+        call("Checkpoint", task),
         call("Kill", gone, signal=9),
-        call("Kill", id, exec_id="x", signal=9),
-        call("Kill", id, exec_id="x", signal=9, all=True),
+        call("Kill", task, exec_id="x", signal=9),
+        call("Kill", task, exec_id="x", signal=9, all=True),
         call("Wait", gone),
-        call("Wait", id, exec_id="x"),
-        call("ResizePty", id, width=80, height=25),
-        call("ResizePty", id, exec_id="x", width=80, height=25),
+        call("Wait", task, exec_id="x"),
+        call("ResizePty", task, width=80, height=25),
+        call("ResizePty", task, exec_id="x", width=80, height=25),
         call("ResizePty", gone, width=80, height=25),
-        call("CloseIO", id, stdin=True),
-        call("CloseIO", id, exec_id="x", stdin=True),
+        call("CloseIO", task, stdin=True),
+        call("CloseIO", task, exec_id="x", stdin=True),
         call("CloseIO", gone),
-        call("Update", id),
+        call("Update", task),
         call("Update", gone),
-        call("Connect", id),
+        call("Connect", task),
         call("Connect", gone),
-        exec_process("x", id=gone),
+        exec_process("x", task=gone),
         call("Shutdown", gone),
     ]
 
 
-def _diagnosed(id: str) -> list[Step]:
+def _diagnosed(task: str) -> list[Step]:
     return [
         Call("DiagTasks"),
         Call("DiagTasks", {"execs": True}),
         Call("DiagPid"),
         Call("DiagShare", {"host_path": "C:\\", "uvm_path": "C:\\x"}),
-        Call("ComputeProcessorInfo", {"id": id}),
+        Call("ComputeProcessorInfo", {"id": task}),
         Call("ComputeProcessorInfo", {"id": "gone$T"}),
         Call("Unheard"),
     ]
@@ -104,23 +102,23 @@ def _cases() -> list[Case]:
         found += [
             pod(f"work_{state}_asked", f"state {state}", *steps, *_asked(WORK)),
             pod(f"work_{state}_changed", f"state {state}", *steps, create(WORK, "work"),
-                call("Start", WORK), call("Delete", WORK), exec_process("e", id=WORK),
+                call("Start", WORK), call("Delete", WORK), exec_process("e", task=WORK),
                 call("Kill", WORK, signal=9), wait(WORK), Collect()),
         ]  # fmt: skip
     return found
 
 
-def _changes(id: str, state: str) -> dict[str, list[Step]]:
+def _changes(task: str, state: str) -> dict[str, list[Step]]:
     """Calls that may change the state, each with a look at what came of it."""
-    over: list[Step] = [Event("exit", id)] if state in {"created", "running"} else []
-    look = [call("State", id), call("State", id, exec_id="e")]
+    over: list[Step] = [Event("exit", task)] if state in {"created", "running"} else []
+    look = [call("State", task), call("State", task, exec_id="e")]
     return {
-        "start": [call("Start", id), call("State", id)],
-        "exec": [exec_process("e", id=id), call("Start", id, exec_id="e"), *look],
-        "kill": [call("Kill", id, signal=15), *over, wait(id), Collect()],
-        "kill_all": [call("Kill", id, signal=9, all=True), *over, wait(id), Collect()],
-        "kill_by_no_signal": [call("Kill", id, signal=77), call("State", id)],
-        "delete": [call("Delete", id), call("State", id)],
+        "start": [call("Start", task), call("State", task)],
+        "exec": [exec_process("e", task=task), call("Start", task, exec_id="e"), *look],
+        "kill": [call("Kill", task, signal=15), *over, wait(task), Collect()],
+        "kill_all": [call("Kill", task, signal=9, all=True), *over, wait(task), Collect()],
+        "kill_by_no_signal": [call("Kill", task, signal=77), call("State", task)],
+        "delete": [call("Delete", task), call("State", task)],
     }
 
 

@@ -1,7 +1,5 @@
 """Streams over pipes: what comes out, what goes in, and what is missing."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from windows.compare.script import Case, Collect, HangUp, Hear, Listen, Say, Step, pipe

@@ -1,7 +1,5 @@
 """Updates of running containers: every type of resources, good and bad."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from windows.compare.script import Case, Step, Typed, start
@@ -12,12 +10,12 @@ _TYPES = "types.containerd.io/opencontainers/runtime-spec/1/"
 _CTRD = "github.com/Microsoft/hcsshim/pkg/ctrdtaskapi/"
 
 
-def _windows(value: Any, id: str = "pod$T", **more: Any) -> Step:
-    return call("Update", id, resources=Typed(_TYPES + "WindowsResources", value), **more)
+def _windows(value: Any, task: str = "pod$T", **more: Any) -> Step:
+    return call("Update", task, resources=Typed(_TYPES + "WindowsResources", value), **more)
 
 
-def _mount(value: Any, id: str = "pod$T") -> Step:
-    return call("Update", id, resources=Typed(_CTRD + "ContainerMount", value))
+def _mount(value: Any, task: str = "pod$T") -> Step:
+    return call("Update", task, resources=Typed(_CTRD + "ContainerMount", value))
 
 
 def _case(name: str, *steps: Step, **more: Any) -> Case:
