@@ -1,4 +1,4 @@
-"""Write docs/lifecycle.md from the tables in podshim.task.lifecycle.
+"""Write docs/lifecycle.md from the tables in podshim.task.lifecycle and podshim.task.runhcs.tables.
 
 Run it after a change of the tables: python tools/lifecycle_doc.py. A test compares.
 """
@@ -6,13 +6,15 @@ Run it after a change of the tables: python tools/lifecycle_doc.py. A test compa
 from pathlib import Path
 
 from podshim.task.lifecycle import EXEC, INIT, Operation, Refusal, Rules
+from podshim.task.runhcs.tables import PROCESS, SANDBOX
 
 TARGET = Path(__file__).parents[1] / "docs" / "lifecycle.md"
 
 HEAD = """# Life cycles
 
-What an init and an exec may do next, as containerd's shim contract has it. This page is made from
-the tables in `src/podshim/task/lifecycle.py` by `tools/lifecycle_doc.py`.
+What an init and an exec may do next, as containerd's shim contract has it, and what they may do on
+Windows. This page is made from the tables in `src/podshim/task/lifecycle.py` and
+`src/podshim/task/runhcs/tables.py` by `tools/lifecycle_doc.py`.
 
 A client asks for an *operation*: each section's table says where it is refused, and with which
 words. What has happened is a *fact*: the diagram says where it leads. To clients, the states
@@ -20,9 +22,29 @@ words. What has happened is a *fact*: the diagram says where it leads. To client
 """
 
 
+WINDOWS = """## On Windows
+
+The shim for Windows has a contract of its own. What is *stopped* here, its clients call exited. Its
+texts name the process: `{task}` is the task's id, `{exec}` the process's own, which for an init is
+the task's, and `{asked}` what clients call it, which for an init is empty. A kill or a deletion of
+what was not started ends it; a deletion leaves no state behind, an init goes on answering.
+"""
+
+
 def document() -> str:
     """The whole page."""
-    return "\n".join([HEAD, *_section("Init", INIT), "", *_section("Exec", EXEC), ""])
+    sections = [
+        *_section("Init", INIT),
+        "",
+        *_section("Exec", EXEC),
+        "",
+        WINDOWS,
+        *_section("Init and exec on Windows", PROCESS),
+        "",
+        *_section("Pod sandbox without a container on Windows", SANDBOX),
+        "",
+    ]
+    return "\n".join([HEAD, *sections])
 
 
 def _section(title: str, rules: Rules) -> list[str]:
