@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from podshim.engine import EngineInfo, Exit
-from podshim.errors import InvalidArgumentError, ShimError, UnimplementedError
+from podshim.errors import InvalidArgumentError, ShimError
 from podshim.task.runhcs.host import ContainerRequest, WindowsEngine
 from podshim.version import VERSION
 
@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from podshim.engine import CreateRequest, Environment, TypedValue
     from podshim.engines.hcs.argon import Argons
     from podshim.engines.hcs.hostservice import Service
-    from podshim.task.runhcs.host import HostCommand, WindowsContainer
+    from podshim.engines.hcs.vm.machine import Vm
+    from podshim.task.runhcs.host import HostCommand, UtilityVM, VmRequest, WindowsContainer
     from podshim.transport.streams import DuplexStream
 
 _UNKNOWN_STATUS = 255
@@ -104,12 +105,37 @@ class HcsEngine(WindowsEngine):
         """
         from podshim.hcsspec import predicates
 
-        isolated = predicates.is_isolated(request.spec)
-        if request.vm is not None or isolated:
-            raise UnimplementedError("hypervisor-isolated containers")
+        parts = self._opened()
+        if request.vm is not None:
+            return await _hosting(request.vm).create_container(request)
+        if predicates.is_isolated(request.spec):
+            raise ShimError(f"container {request.id} is hypervisor-isolated, but has no VM")
         if predicates.is_host_process(request.spec):
             return await self._create_host_process(request)
-        return await self._opened().argons.create(request)
+        return await parts.argons.create(request)
+
+    async def create_vm(self, request: VmRequest) -> UtilityVM:
+        """Create a utility VM that waits to be started.
+
+        Raises:
+            ShimError: It can't be created; nothing of it is left.
+        """
+        from podshim.engines.hcs import vm
+        from podshim.engines.hcs.vm.host import VmHost
+
+        parts = self._opened()
+        host = VmHost(
+            setting=parts.argons.setting,
+            owner=parts.argons.host.owner,
+            program_folder=_program_folder(),
+            service=parts.argons.hcs,
+            threads=parts.service.threads,
+            processors=parts.processors,
+            program_files=os.environ.get("ProgramFiles", ""),  # noqa: SIM112 - as Windows has it
+            log_level="debug" if self.environment.debug else "info",
+            scrub_logs=self.environment.scrub_logs,
+        )
+        return await vm.create(host, request)
 
     async def run_on_host(self, command: HostCommand) -> int:
         """Run a command on this machine, outside containers; return its exit code.
@@ -167,6 +193,18 @@ class HcsEngine(WindowsEngine):
         """
         cls.force_delete(container_id, _log.warning)
         return Exit(_UNKNOWN_STATUS, time.time_ns())
+
+
+def _hosting(vm: UtilityVM) -> Vm:
+    from podshim.engines.hcs.vm.machine import Vm
+
+    if not isinstance(vm, Vm):
+        raise ShimError(f"the VM {vm.id} is not of this engine")
+    return vm
+
+
+def _program_folder() -> str:
+    return os.path.dirname(os.path.abspath(sys.argv[0]))
 
 
 def _read_spec(path: str) -> dict[str, object]:
