@@ -1,6 +1,7 @@
 """Layers are mounted and unmounted in order (checklist items 44, 45 and 95)."""
 
 import asyncio
+import ctypes
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -266,6 +267,12 @@ def test_the_filters_documents() -> None:
         "Layers": [{"Id": "id", "Path": "path"}],
         "FilterType": "UnionFS",
     }
+
+
+def test_structures_are_as_large_as_windows_has_them() -> None:
+    assert ctypes.sizeof(windows._LayerDescriptor) == 32
+    assert ctypes.sizeof(windows._DriverInfo) == 16
+    assert ctypes.sizeof(windows._CimImage) == 16
 
 
 def test_a_missing_export_is_told_as_it_is() -> None:

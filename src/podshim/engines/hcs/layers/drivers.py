@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import ctypes
 import threading
-from ctypes import POINTER, Structure, byref, c_int, c_size_t, c_uint32, c_ulong
+from ctypes import POINTER, Structure, byref, c_int, c_size_t, c_uint32
 from ctypes.wintypes import DWORD, LPCWSTR, LPWSTR
 from typing import TYPE_CHECKING, Protocol
 from uuid import UUID
@@ -86,7 +86,7 @@ class _Guid(Structure):
 
 
 class _LayerDescriptor(Structure):
-    _fields_ = [("id", _Guid), ("flags", c_ulong), ("path", LPCWSTR)]
+    _fields_ = [("id", _Guid), ("flags", c_uint32), ("path", LPCWSTR)]
 
 
 class _CimImage(Structure):
