@@ -19,8 +19,9 @@ PIPE = "\\\\.\\pipe\\"
 MAX_LENGTH = 107
 
 
-#: The most UTF-16 units in a pipe's path, as Windows documents it.
-MAX_PIPE_LENGTH = 256
+#: The most UTF-16 units in any path of Windows. (Pipes are documented to have 256 at most; if that
+#: is so, Windows says it.)
+MAX_PIPE_LENGTH = 32_766
 
 
 class AddressError(ValueError):
