@@ -270,8 +270,8 @@ async def test_a_server_lives_on_when_the_job_of_its_start_ends(shim: Shim) -> N
 
 ALLOWED = """
     __future__ _bisect _collections _collections_abc _ctypes _functools _json _operator _sre
-    _struct _winapi collections copyreg ctypes enum errno functools itertools json keyword msvcrt
-    operator re reprlib struct types
+    _struct _winapi collections copyreg ctypes encodings enum errno functools itertools json keyword
+    msvcrt operator re reprlib struct types
     podshim podshim.bundle podshim.shim podshim.transport podshim.ttrpc podshim.version podshim.wire
     podshim.shim.command podshim.shim.goflags podshim.shim.membership podshim.shim.program
     podshim.shim.runhcs podshim.transport.address podshim.transport.blocking_pipe
