@@ -13,15 +13,9 @@ import functools
 from typing import TYPE_CHECKING
 
 from podshim.engines.hcs import assembly
-from podshim.engines.hcs.container import HcsContainer, Parts
 from podshim.engines.hcs.creation import give_back
-from podshim.engines.hcs.documents.jsontext import dumps
-from podshim.engines.hcs.documents.process import linux_process_parameters, process_parameters
 from podshim.engines.hcs.network import add_endpoints, create_namespace
-from podshim.engines.hcs.process import HcsContainerProcess, Launch
 from podshim.engines.hcs.resources import Resources
-from podshim.engines.hcs.signals import signal_options
-from podshim.engines.hcs.stdio import connect
 from podshim.engines.hcs.vm import linuxparts, windowsparts
 from podshim.engines.hcs.vm.containerupdates import GuestUpdates
 from podshim.engines.hcs.vm.drivers import install_drivers
@@ -32,12 +26,7 @@ from podshim.hcsspec.annotations import Annotations
 from podshim.hcsspec.reading import Member, annotations_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from podshim.engine import Stdio
-    from podshim.engines.hcs.compute import ComputeSystem
-    from podshim.engines.hcs.documents.jsontext import Json
-    from podshim.engines.hcs.stdio import Upstream
+    from podshim.engines.hcs.container import HcsContainer
     from podshim.engines.hcs.vm.guest.compute import GuestContainer
     from podshim.engines.hcs.vm.machine import Vm
     from podshim.task.runhcs.host import ContainerRequest
@@ -63,7 +52,11 @@ async def create(vm: Vm, request: ContainerRequest) -> HcsContainer:
         await give_back(resources)
         await upstream.close()
         raise
-    return _assemble(vm, request, upstream, system, resources)
+    guest = assembly.Guest(linux=not vm.windows, signals_supported=vm.signals_supported)
+    updates = GuestUpdates(vm, system, resources)
+    return assembly.assemble(
+        vm.host.setting, request, upstream, system, resources, updates, guest=guest
+    )
 
 
 async def _create(vm: Vm, request: ContainerRequest, resources: Resources) -> GuestContainer:
@@ -111,46 +104,3 @@ async def _namespace(vm: Vm, request: ContainerRequest, resources: Resources) ->
 def _begins_virtual_pod(request: ContainerRequest) -> bool:
     annotations = Annotations(annotations_of(request.spec))
     return annotations.get(table.VIRTUAL_POD_ID) == request.id
-
-
-def _assemble(
-    vm: Vm,
-    request: ContainerRequest,
-    upstream: Upstream,
-    system: ComputeSystem,
-    resources: Resources,
-) -> HcsContainer:
-    setting = vm.host.setting
-    supported = setting.signals_supported and vm.signals_supported
-    linux = not vm.windows
-
-    def process(
-        spec: Mapping[str, object] | None, streams: Upstream, *, init: bool
-    ) -> HcsContainerProcess:
-        parameters: Json
-        if linux:
-            parameters = linux_process_parameters(None if init else spec, streams.stdio)
-        else:
-            parameters = process_parameters(spec or {}, streams.stdio)
-        launch = Launch(
-            dumps(parameters),
-            str(parameters.get("CommandLine", "")),
-            init,
-            lambda number: signal_options(number, linux=linux, supported=supported),
-            signals_wait=linux,
-        )
-        return HcsContainerProcess(system, streams, launch, setting.spawn)
-
-    async def further(
-        exec_id: str, spec: Mapping[str, object], stdio: Stdio
-    ) -> HcsContainerProcess:
-        spec = {**spec, "terminal": stdio.terminal}
-        process_parameters(spec, stdio)  # refuse it before anything is connected
-        streams = await connect(
-            request.id, stdio, setting.namespace, request.io_retry_timeout, exec_id=exec_id
-        )
-        return process(spec, streams, init=False)
-
-    init = process(Member(request.spec)["process"].members(), upstream, init=True)
-    updates = GuestUpdates(vm, system, resources)
-    return HcsContainer(Parts(system, resources, further, updates, setting.timeouts), init)

@@ -83,9 +83,10 @@ class Slot:
 
 @dataclass(slots=True)
 class _Use:
-    """What is used how often: a disk, or a mount of it."""
+    """What is used how often: a disk, or a mount of it, which has a number."""
 
     what: Attachment | tuple[Slot, bool, MountOptions]
+    number: int = 0
     count: int = 1
 
 
@@ -194,7 +195,8 @@ class ScsiManager:
                 return taken
             if path and path == taken:
                 raise ShimError(f"cannot mount over an existing mountpoint: {path}")
-        path = path or self._free_path()
+        number = self._free_number()
+        path = path or (WINDOWS_PATH if self._windows else LINUX_PATH).format(number)
         asked = mount_request(slot, path, mount, read_only=read_only, windows=self._windows)
         try:
             await self._modifier.inside(asked)
@@ -202,7 +204,7 @@ class ScsiManager:
             raise ShimError(
                 f"mount scsi controller {slot.controller} lun {slot.lun} at {path}: {error}"
             ) from error
-        self._mounts[path] = _Use(wanted)
+        self._mounts[path] = _Use(wanted, number)
         return path
 
     async def _unmount(self, path: str) -> None:
@@ -216,12 +218,10 @@ class ScsiManager:
         )
         del self._mounts[path]
 
-    def _free_path(self) -> str:
-        form = WINDOWS_PATH if self._windows else LINUX_PATH
-        number = 0
-        while (path := form.format(number)) in self._mounts:
-            number += 1
-        return path
+    def _free_number(self) -> int:
+        """The lowest number that no mount has; those at named places have one too."""
+        taken = {use.number for use in self._mounts.values()}
+        return next(number for number in range(len(taken) + 1) if number not in taken)
 
 
 def extensible_disk(source: str, *, read_only: bool) -> Attachment:
