@@ -1,5 +1,6 @@
 """Layers, final paths and whole creations over the stand-in: what Windows is asked, in order."""
 
+import asyncio
 import json
 import os
 import sys
@@ -97,6 +98,28 @@ async def test_a_disk_that_is_late_is_waited_for(
     assert names().count("ActivateLayer") == 3
     assert names().count("DeactivateLayer") == 2
     await mounted.release()
+
+
+async def test_layers_are_prepared_one_at_a_time(tmp_path: Path, threads: CallThreads) -> None:
+    standin.configure(tmp_path, faults=[{"call": "PrepareLayer", "call_delay_ms": 100}])
+    (tmp_path / "base").mkdir()
+
+    async def mount(name: str) -> layers.Mounted:
+        source = WcifsLayers(str(tmp_path / name), (str(tmp_path / "base"),))
+        return await layers.mount(source, name, threads, Leftovers(), layers.Drivers())
+
+    async with asyncio.TaskGroup() as group:
+        mounting = [group.create_task(mount(name)) for name in ("s1", "s2", "s3")]
+    for task in mounting:
+        await task.result().release()
+    lines = standin.trace(Path(os.environ["HCS_STANDIN_TRACE"]))
+    prepared = {line["number"] for line in lines if line.get("name") == "PrepareLayer"}
+    seen = [
+        line["what"]
+        for line in lines
+        if (line["what"] == "call" and line["number"] in prepared) or line.get("call") in prepared
+    ]
+    assert seen == ["call", "return"] * 3
 
 
 async def test_failures_are_told_in_windows_words(
