@@ -5,6 +5,7 @@
 
 #include <psapi.h>
 
+#include "guids.h"
 #include "state.h"
 
 enum { MOST_PROCESSES = 1024 };
@@ -162,6 +163,10 @@ static void add_plain(System *system, Text *answer)
     bool linux_guest = json_at(system->document, "VirtualMachine.Chipset.LinuxKernelDirect");
     text_addf(answer, ",\"RuntimeOsType\":\"%s\",\"State\":\"%s\"",
               linux_guest ? "Linux" : "Windows", system_state_name(system));
+    if (json_at(system->document, "VirtualMachine")) {
+        GUID runtime = guid_from_name(system->id); /* what hv-sockets know the machine by */
+        text_addf(answer, ",\"RuntimeId\":\"%s\"", guid_text(&runtime).text);
+    }
     if (system->state == SYSTEM_STOPPED)
         text_addf(answer, ",\"Stopped\":true,\"ExitType\":\"%s\"", system->exit_type);
 }

@@ -19,7 +19,7 @@ from podshim.bundle import Bundle
 from podshim.engine import CreateRequest, Environment, Stdio
 from podshim.engines.hcs.engine import HcsEngine
 from podshim.errors import FailedPreconditionError, InvalidArgumentError, ShimError
-from podshim.task.runhcs.host import ContainerRequest, WindowsContainer
+from podshim.task.runhcs.host import ContainerRequest, VmRequest, WindowsContainer
 from windows.cases.engine import Client
 from windows.cases.hcs import configure, python, trace
 
@@ -210,3 +210,23 @@ async def test_an_engine_closes_though_a_container_lives(tmp_path: Path) -> None
         await tear_down(container)
     with pytest.raises(ShimError, match="not open"):
         await made.create_container(request(tmp_path / "d", "cmd"))
+
+
+async def test_a_vm_is_created_as_far_as_this_machine_can(tmp_path: Path) -> None:
+    """Wine has no hv-sockets, on which a guest would connect: the VM is given up, all of it."""
+    boot = tmp_path / "boot"
+    boot.mkdir()
+    for name in ("vmlinux", "kernel", "initrd.img", "rootfs.vhd"):
+        (boot / name).touch()
+    spec = {
+        "linux": {},
+        "windows": {"hyperv": {}},
+        "annotations": {"io.microsoft.virtualmachine.bootfilesrootpath": str(boot)},
+    }
+    bundle = Bundle(str(tmp_path))
+    async with engine() as made:
+        with pytest.raises(ShimError, match="failed to listen for the VM's guest"):
+            await made.create_vm(VmRequest("p@vm", bundle, spec))
+        with pytest.raises(ShimError, match="has no VM"):
+            await made.create_container(ContainerRequest("c", bundle, spec))
+    assert calls(tmp_path)[-2:] == ["HcsTerminateComputeSystem", "HcsCloseComputeSystem"]

@@ -3,6 +3,7 @@
 import json
 import sys
 import threading
+import uuid
 from ctypes import byref, c_void_p
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 assert sys.platform == "win32"
 
 from windows.cases.hcs import (  # noqa: E402 - after the line that tells where this runs
+    CREATE,
     CoreCallback,
     Listener,
     core,
@@ -157,6 +159,17 @@ def test_enumeration_lists_what_fits(name: str) -> None:
             _, _, document = submit(core.HcsEnumerateComputeSystems, json.dumps(query))
             ids = [system["Id"] for system in json.loads(document or "")]
             assert (name in ids) == found
+
+
+def test_only_virtual_machines_have_a_runtime_id(name: str) -> None:
+    machine = {"SchemaVersion": {"Major": 2, "Minor": 1}, "VirtualMachine": {}}
+    for document, found in ((CREATE, False), (machine, True)):
+        result, system = create(name, document)
+        assert result[:2] == (0, 0)
+        told = properties(system)
+        core.HcsCloseComputeSystem(system)
+        assert ("RuntimeId" in told) == found
+    assert str(uuid.UUID(told["RuntimeId"])) == told["RuntimeId"]
 
 
 def test_modify_wants_a_path_of_the_right_kind(name: str) -> None:
