@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from podshim.engines.hcs import results
-from podshim.engines.hcs.results import ClosedError, HcsError
+from podshim.engines.hcs.results import ClosedError, HcsError, LostServiceError
 from podshim.errors import InvalidArgumentError, NotFoundError, ShimError
 from podshim.task.runhcs.host import WindowsContainer
 
@@ -211,8 +211,8 @@ class HcsContainer(WindowsContainer):
         except TimeoutError:
             log.warning("container %s: %s", system.id, results.TIMED_OUT)
             return False
-        except ClosedError:
-            return True
+        except (ClosedError, LostServiceError):
+            return True  # nothing more can be done
         except (HcsError, OSError) as error:
             log.warning("%s", error)
             return False

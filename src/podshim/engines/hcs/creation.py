@@ -247,7 +247,11 @@ class _Creation:
         """The root file system's volume, and what the document says of layers."""
         host = self._host
         if not volume and source is not None:
-            mounted = await _mount(host, self._request.id, source)
+            try:
+                mounted = await _mount(host, self._request.id, source)
+            except ShimError as error:
+                error.detail = f"failed to mount container storage: {error.detail}"
+                raise
             self._resources.add_layers(mounted.release)
             return mounted.path, mounted.layers
         if not isinstance(source, WcifsLayers):

@@ -262,7 +262,7 @@ class System:
         await self._call("hcs::System::Save", SystemCall.SAVE, options, self._service.timeouts.save)
 
     async def shutdown(self) -> None:
-        """Ask the system to end; `wait` tells when it has. Nothing if it has, or is closed.
+        """Ask the system to end; `wait` tells when it has. Nothing once `wait` has an answer.
 
         Raises:
             HcsError: The service refuses.
@@ -270,7 +270,7 @@ class System:
         await self._submit("hcs::System::Shutdown", SystemCall.SHUT_DOWN)
 
     async def terminate(self) -> None:
-        """End the system hard; `wait` tells when it has. Nothing if it has, or is closed.
+        """End the system hard; `wait` tells when it has. Nothing once `wait` has an answer.
 
         Raises:
             HcsError: The service refuses.
@@ -358,7 +358,7 @@ class System:
         return done
 
     async def _submit(self, operation: str, call: SystemCall) -> None:
-        if self.closed or self.exited:
+        if self._end.kind is not None:  # ended, closed, or nobody there any more to ask
             return
         core = self._service.core
 
