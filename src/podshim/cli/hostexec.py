@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from podshim.api import runhcs_diag_pb2 as pb
 from podshim.transport import pipes
+from podshim.transport.address import PIPE
 from podshim.win32.rawconsole import raw_input
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ async def run_in_host(stub: ShimDiagStub, args: Sequence[str], *, terminal: bool
     with ExitStack() as stack:
         if terminal:
             stack.enter_context(raw_input())
-        served = [_Served(f"{pipes.ROOT}{uuid.uuid4()}") for _ in range(2 if terminal else 3)]
+        served = [_Served(f"{PIPE}{uuid.uuid4()}") for _ in range(2 if terminal else 3)]
         for one in served:
             stack.callback(one.close)
         copies = [asyncio.create_task(served[0].feed(terminal=terminal))]
