@@ -21,10 +21,11 @@ from podshim.task.runhcs.slot import Slot
 from podshim.task.runhcs.task import Limits
 from podshim.ttrpc import Client, Server, StatusError
 from runhcs.fake_windows import FakeContainer, FakeProcess, FakeVM, FakeWindows
+from support.waiting import DEADLINE
 from task.task_support import describe
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable
+    from collections.abc import AsyncIterator, Awaitable, Callable
     from pathlib import Path
 
     from podshim.api.runhcs_options_pb2 import Options
@@ -212,6 +213,13 @@ def exec_request(
     value = json.dumps({"args": list(args) or ["ping"]}).encode()
     spec = AnyMessage(type_url=PROCESS, value=value)
     return pb.ExecProcessRequest(id=task_id, exec_id=exec_id, **{"spec": spec, **fields})
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Wait until something is true: what threads and sockets have a part in takes real time."""
+    async with asyncio.timeout(DEADLINE):
+        while not condition():  # noqa: ASYNC110 - nothing tells of it
+            await asyncio.sleep(0.001)
 
 
 async def status_of(call: Awaitable[object]) -> tuple[Code, str]:

@@ -22,9 +22,9 @@ from runhcs.slot_support import (
     host_process,
     in_pod,
     status_of,
+    until,
     xenon,
 )
-from task.task_support import until
 
 if TYPE_CHECKING:
     from runhcs.conftest import MakeShim

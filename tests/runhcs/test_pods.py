@@ -21,9 +21,9 @@ from runhcs.slot_support import (
     in_pod,
     lcow,
     status_of,
+    until,
     xenon,
 )
-from task.task_support import until
 
 if TYPE_CHECKING:
     from runhcs.conftest import MakeShim
@@ -176,7 +176,7 @@ async def test_creations_wait_for_the_first(make_shim: MakeShim) -> None:
     async with begun(shim.task.create(shim.request(sandbox(argon()), "p"))):
         await slow.reached.wait()
         async with begun(status_of(shim.create(sandbox(argon()), "p"))) as second:
-            await until(lambda: shim.engine.calls.count("debugger") == 2)
+            await until(lambda: shim.slot._filling._waiters)
             slow.open()
             answer = await second
     assert answer == (Code.ALREADY_EXISTS, "task with id: 'p' already exists: already exists")

@@ -9,8 +9,17 @@ import pytest
 from podshim.api import runhcs_stats_pb2 as stats_pb, task_v2_pb2 as pb
 from podshim.api.runhcs_options_pb2 import ProcessDetails
 from podshim.errors import Code, ShimError
-from runhcs.slot_support import ZERO_TIME, argon, begun, host_process, in_pod, status_of, xenon
-from task.task_support import quiesce, until
+from runhcs.slot_support import (
+    ZERO_TIME,
+    argon,
+    begun,
+    host_process,
+    in_pod,
+    status_of,
+    until,
+    xenon,
+)
+from task.task_support import quiesce
 
 if TYPE_CHECKING:
     from runhcs.conftest import MakeShim

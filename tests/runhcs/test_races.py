@@ -14,8 +14,8 @@ from podshim.task.outbox import Outbox
 from podshim.task.runhcs.slot import Slot
 from podshim.ttrpc import StatusError
 from runhcs.fake_windows import FakeWindows
-from runhcs.slot_support import argon, begun, in_pod, status_of, xenon
-from task.task_support import quiesce, until
+from runhcs.slot_support import argon, begun, in_pod, status_of, until, xenon
+from task.task_support import quiesce
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -92,8 +92,10 @@ async def test_a_sandbox_that_ends_takes_a_workload_in_the_making_along(pod: Shi
         slow.open()
         assert await call == (
             PRECONDITION,
-            ("task with id: 'w1' cannot be created in pod: 'p' which is not running:"
-            " failed precondition"),
+            (
+                "task with id: 'w1' cannot be created in pod: 'p' which is not running:"
+                " failed precondition"
+            ),
         )
     assert not pod.engine.containers
     assert not pod.engine.processes

@@ -11,8 +11,7 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 
 from podshim.api import task_v2_pb2 as pb
 from podshim.ttrpc import StatusError
-from runhcs.slot_support import Shim, argon, host_process, in_pod, xenon
-from task.task_support import until
+from runhcs.slot_support import Shim, argon, host_process, in_pod, until, xenon
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence

@@ -8,8 +8,8 @@ import pytest
 
 from podshim.api import task_v2_pb2 as pb
 from podshim.errors import Code, FailedPreconditionError, NotFoundError, ShimError
-from runhcs.slot_support import ZERO_TIME, argon, begun, in_pod, status_of
-from task.task_support import quiesce, until
+from runhcs.slot_support import ZERO_TIME, argon, begun, in_pod, status_of, until
+from task.task_support import quiesce
 
 if TYPE_CHECKING:
     from runhcs.slot_support import Shim

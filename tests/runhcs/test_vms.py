@@ -59,6 +59,11 @@ async def test_a_workload_s_end_leaves_the_pod_s_vm(make_shim: MakeShim) -> None
     await shim.run(in_pod(lcow(), "sandbox"), "p")
     await shim.run(in_pod(lcow("exit", "0")), "w1")
     assert await shim.wait("w1") == 0
+    assert shim.slot._background.watchers == [
+        "teardown of p",
+        "watch of p in p",
+        "watch of the VM of p",
+    ]
     assert "p@vm" in shim.engine.vms
     assert await shim.status("p") == f"RUNNING 255 pid {shim.slot.task('p').init.pid}"
 

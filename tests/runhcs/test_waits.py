@@ -11,8 +11,8 @@ from podshim.api import task_v2_pb2 as pb
 from podshim.api.task_v2_ttrpc import TaskStub
 from podshim.errors import Code, ShimError
 from podshim.task.runhcs.task import Limits
-from runhcs.slot_support import AT_ONCE, NEVER, argon, begun, in_pod, lcow, status_of, xenon
-from task.task_support import quiesce, until
+from runhcs.slot_support import AT_ONCE, NEVER, argon, begun, in_pod, lcow, status_of, until, xenon
+from task.task_support import quiesce
 
 if TYPE_CHECKING:
     from runhcs.conftest import MakeShim
