@@ -14,6 +14,7 @@ LINUX_ONLY = (transport/unix|manager/(linux|mounts|processes|stdio))\.py$$
 help:
 	@echo 'make test                         lint, types, and all tests'
 	@echo 'make test-windows                 the tests of the Windows shim alone, under Wine'
+	@echo 'make compare-original             Microsoft'"'"'s shim and ours, case by case: a table'
 	@echo 'make demo                         a pod under a private containerd, explained'
 	@echo 'make demo-windows                 a pod of Windows containers under Wine, explained'
 	@echo 'make lint                         ruff, mypy and the layer rule alone'
@@ -32,6 +33,11 @@ test: setup lint
 test-windows: setup
 	@scripts/get-windows
 	$(PYTEST) --everything $(PYTEST_ARGS) $(WINDOWS_TESTS)
+
+.PHONY: compare-original
+compare-original: setup
+	@scripts/get-windows
+	@PYTHONPATH=tests .venv/bin/python -m windows.compare $(CASES)
 
 .PHONY: lint
 lint: setup-lint

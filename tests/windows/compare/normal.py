@@ -9,6 +9,7 @@ from typing import Any
 
 _GUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _TEMPORARY = re.compile(r"(?<=\\)\d{6,}(?=\W)")  # a file's name before it is renamed
+_PID = re.compile(r"(?<=\$T:)\d+(?=: )")  # in the text of an error about a process
 _PID_MEMBERS = frozenset({"pid", "shim_pid", "task_pid", "process_id", "process", "ProcessId"})
 _TIME_MEMBERS = frozenset({"created_at", "timestamp", "container_start_time", "exited_at"})
 ZERO_TIME = "0001-01-01"  # what a client sees of a time that was never set
@@ -53,4 +54,5 @@ class Names:
             return self._guids.setdefault(match[0].lower(), f"(guid {len(self._guids) + 1})")
 
         text = _TEMPORARY.sub("(temporary)", text.replace(self._token, "$T"))
+        text = _PID.sub(lambda match: str(self.pid(int(match[0]))), text)
         return _GUID.sub(guid, text)

@@ -6,7 +6,7 @@ import re
 import sys
 import threading
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from google.protobuf.any_pb2 import Any as AnyMessage
 
@@ -53,8 +53,7 @@ async def play(case: script.Case, executable: str) -> Observation:
         raw = {"steps": steps, "events": _by_process(scene.events.seen), "effects": scene.trace()}
         if case.loose:
             raw["effects"] = _by_system(scene.trace())
-        named: Observation = Names(scene.token).of(raw)
-        return named
+        return cast("Observation", Names(scene.token).of(raw))
     finally:
         await scene.close()
 
@@ -64,9 +63,9 @@ def label(step: script.Step) -> str:
     match step:
         case script.Run(arguments=words):
             return f"run {words[-1]}" if words else "run"
-        case script.Call(method=method, fields=fields):
+        case script.Call(method=method, fields=fields, also=also):
             who = "/".join(str(fields[key]) for key in ("id", "exec_id") if fields.get(key))
-            return f"call {method} {who}".rstrip()
+            return " ".join(word for word in ("call", method, who, also) if word)
         case script.Event(topic=topic, id=task, exec_id=exec_id):
             return f"event {topic} {task} {exec_id}".rstrip()
         case script.Listen(name) | script.Say(name) | script.HangUp(name) | script.Hear(name):
@@ -272,6 +271,8 @@ class _Player:
         except (OSError, EOFError) as err:
             return {"no answer": type(err).__name__}
         entry = {"reply": plain(reply)}
+        if step.method == "Pids":
+            _drop_consoles(entry["reply"])
         if expected and not await self._scene.events.follow(*expected):
             entry["event"] = "(did not come)"
         if step.method in {"Wait", "Delete"} and not await self._ended(step):
@@ -316,6 +317,14 @@ _METHODS: dict[str, MethodDescriptor[Any, Any]] = {
     for found in vars(module).values()
     if isinstance(found, MethodDescriptor)
 }
+
+
+def _drop_consoles(reply: Any) -> None:
+    """Forget the processes that Wine starts for consoles, sooner or later."""
+    if processes := reply.get("processes"):
+        reply["processes"] = [
+            one for one in processes if one.get("info", {}).get("image_name") != "conhost.exe"
+        ]
 
 
 def _text(data: bytes) -> str:

@@ -62,12 +62,14 @@ class Call(Step):
         fields: the request's members.
         behind: go on with the next step; `Collect` takes the answer.
         timeout: seconds until the client gives up.
+        also: what else the observation names it by.
     """
 
     method: str
     fields: Mapping[str, Any] = field(default_factory=dict)
     behind: bool = False
     timeout: float = 45.0
+    also: str = ""
 
 
 @dataclass(frozen=True, slots=True)

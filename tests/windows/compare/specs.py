@@ -1,5 +1,6 @@
 """Specs and requests that cases are made from."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from windows.compare.script import (
@@ -90,3 +91,44 @@ def pod(name: str, part: str, *steps: Step, **more: Any) -> Case:
         **more.pop("bundles", {}),
     }
     return Case(name, part, bundles, [start(), *steps], **more)
+
+
+def many(
+    name: str, part: str, the: Mapping[str, Mapping[str, Any]], *, begun: bool = False, **more: Any
+) -> Case:
+    """A case of a running pod in which many containers are made, one after the other.
+
+    Args:
+        name: the case's name.
+        part: its part.
+        the: the containers' specs by their names.
+        begun: whether they are started, too.
+        more: further arguments of `Case`.
+    """
+    bundles = {"pod": Bundle(cri("sandbox"))}
+    steps: list[Step] = [start(), create(), call("Start")]
+    for task, document in the.items():
+        annotations = {KIND: "container", SANDBOX: POD, **document.get("annotations", {})}
+        bundles[task] = Bundle({**document, "annotations": annotations})
+        steps.append(create(f"{task}$T", task))
+        if begun:
+            steps.append(call("Start", f"{task}$T"))
+    return Case(name, part, bundles | more.pop("bundles", {}), steps, **more)
+
+
+def refused(name: str, part: str, the: Mapping[str, Any], **more: Any) -> Case:
+    """A case of a task that stands alone, and whose creation fails for many reasons in a row.
+
+    Args:
+        name: the case's name.
+        part: its part.
+        the: for each bundle's name its spec, or a pair of its spec and of fields of the request.
+        more: further arguments of `Case`.
+    """
+    bundles = {"pod": Bundle(spec())}
+    steps: list[Step] = [start()]
+    for bundle, what in the.items():
+        document, fields = what if isinstance(what, tuple) else (what, {})
+        bundles[bundle] = Bundle(document)
+        steps.append(Call("Create", {"id": POD, "bundle": rf"$B\{bundle}", **fields}, also=bundle))
+    return Case(name, part, bundles, [*steps, call("State")], **more)

@@ -3,12 +3,12 @@
 from typing import Any
 
 from windows.compare.script import POD, Bundle, Case, start
-from windows.compare.specs import KIND, SANDBOX, call, spec
+from windows.compare.specs import KIND, SANDBOX, spec
 
 
 def _case(name: str, annotations: Any) -> Case:
     bundles = {"pod": Bundle(spec(annotations))}
-    return Case(f"annotations_{name}", "annotations", bundles, [start(), call("Connect")])
+    return Case(f"annotations_{name}", "annotations", bundles, [start()])
 
 
 CASES = [

@@ -3,37 +3,12 @@
 import json
 from typing import Any
 
-from windows.compare.script import Bundle, Case, start
-from windows.compare.specs import WORK, call, create, cri, pod, process, single, spec
+from windows.compare.script import Bundle, start
+from windows.compare.specs import WORK, call, create, cri, many, pod, process, single, spec
 
 _PART = "documents"
 _C = "io.microsoft.container."
 _GUID = "6512bd43-d9ca-6e02-c990-b0a82652dca2"
-
-
-def _case(name: str, the: Any, **more: Any) -> Case:
-    """A task made of a spec, and started."""
-    return single(f"document_{name}", _PART, create(), call("Start"), the=the, **more)
-
-
-def _windows(name: str, **members: Any) -> Case:
-    return _case(name, spec(windows=members))
-
-
-def _resources(name: str, **members: Any) -> Case:
-    return _windows(name, resources=members)
-
-
-def _annotated(name: str, **values: str) -> Case:
-    return _case(name, spec({_C + key.replace("_", "."): value for key, value in values.items()}))
-
-
-def _mounts(name: str, *mounts: dict[str, Any]) -> Case:
-    return _case(f"mount_{name}", spec(mounts=list(mounts)))
-
-
-def _process(name: str, *args: str, **members: Any) -> Case:
-    return _case(f"process_{name}", spec(process=process(*args, **members)))
 
 
 _BASE = r"$B\pod\base"
@@ -42,134 +17,160 @@ _EXTENSION = """{"device_category": {"name": "c", "interface_class": [{"type": "
 "namespace": {"ob": {"shadow": true, "symlink": [{"name": "a", "path": "b", "scope": "Local"}]}}}"""
 
 
-def _value(hive: str = "Software", name: str = "Some\\Key", **members: Any) -> str:
-    return json.dumps([{"Key": {"Hive": hive, "Name": name}, "Name": "N", **members}])
+def _windows(**members: Any) -> dict[str, Any]:
+    return spec(windows=members)
 
 
-def _registered(name: str, text: str) -> Case:
-    return _case(f"registry_{name}", spec({_C + "wcow.test-registry-annotation": text}))
+def _limits(**members: Any) -> dict[str, Any]:
+    return spec(windows={"resources": members})
 
 
-def _extended() -> Case:
-    the = spec({_C + "wcow.deviceextensions": r"$B\pod\x.json"})
-    bundles = {"pod": Bundle(the, files={"x.json": _EXTENSION})}
-    return Case("document_device_extension", _PART, bundles, [start(), create(), call("Start")])
+def _annotated(**values: str) -> dict[str, Any]:
+    return spec({_C + key.replace("_", "."): value for key, value in values.items()})
+
+
+def _mounts(*mounts: dict[str, Any]) -> dict[str, Any]:
+    return spec(mounts=list(mounts))
+
+
+def _process(*args: str, **members: Any) -> dict[str, Any]:
+    return spec(process=process(*args, **members))
+
+
+def _registry(hive: str = "Software", name: str = "Some\\Key", **members: Any) -> dict[str, Any]:
+    value = [{"Key": {"Hive": hive, "Name": name}, "Name": "N", **members}]
+    return spec({_C + "wcow.test-registry-annotation": json.dumps(value)})
+
+
+def _dumps(**values: str) -> dict[str, Any]:
+    more = {f"io.microsoft.wcow.processdump{key}": value for key, value in values.items()}
+    return spec({_C + "processdumplocation": "C:\\d", **more})
 
 
 CASES = [
-    _case("plain", spec()),
-    _case("hostname", spec(hostname="my-host")),
-    _case("long_hostname", spec(hostname="h" * 70)),
-    _case("domainname", spec(hostname="h", domainname="example.com")),
-    # processors and memory
-    _resources("cpu_count", cpu={"count": 1}),
-    _resources("cpu_count_beyond_the_host", cpu={"count": 4096}),
-    _resources("cpu_maximum", cpu={"maximum": 2500}),
-    _resources("cpu_maximum_out_of_range", cpu={"maximum": 60000}),
-    _resources("cpu_shares", cpu={"shares": 500}),
-    _resources("cpu_count_and_shares", cpu={"count": 1, "shares": 500}),
-    _resources("cpu_all_three", cpu={"count": 1, "shares": 500, "maximum": 10}),
-    _resources("memory", memory={"limit": 300 * 1024 * 1024}),
-    _resources("odd_memory", memory={"limit": 301 * 1024 * 1024 + 7}),
-    _resources("little_memory", memory={"limit": 1023}),
-    _resources("storage", storage={"bps": 1000, "iops": 20, "sandboxSize": 5}),
-    _resources("storage_iops", storage={"iops": 20}),
-    _resources("all", cpu={"shares": 1}, memory={"limit": 1 << 30}, storage={"bps": 9}),
-    _annotated("annotated_cpu_count", processor_count="1"),
-    _annotated("annotated_cpu_limit", processor_limit="400"),
-    _annotated("annotated_cpu_weight", processor_weight="40"),
-    _annotated("annotated_cpu_twice", processor_count="1", processor_limit="2"),
-    _annotated("annotated_cpu_zero", processor_count="0"),
-    _annotated("annotated_cpu_no_number", processor_count="two"),
-    _annotated("annotated_cpu_too_large", processor_count="99999999999"),
-    _annotated("annotated_memory", memory_sizeinmb="77"),
-    _annotated("annotated_negative_memory", memory_sizeinmb="-77"),
-    _annotated("annotated_storage", storage_qos_bandwidthmaximum="5", storage_qos_iopsmaximum="6"),
-    _case("annotation_over_spec", spec({_C + "memory.sizeinmb": "88"},
-          windows={"resources": {"memory": {"limit": 1 << 30}}})),
-    _case("annotated_cpu_over_spec", spec({_C + "processor.count": "1"},
-          windows={"resources": {"cpu": {"shares": 10}}})),
-    # network
-    _windows("network", network={"endpointList": ["a"], "allowUnqualifiedDNSQuery": True,
-             "DNSSearchList": ["a.example", "b.example"], "networkSharedContainerName": "other"}),
-    _case("network_empty", spec(windows={"network": {}})),
-    _case("network_namespace", spec(windows={"network": {"networkNamespace": _GUID}}),
-          standin={"namespaces": [{"ID": _GUID, "Type": "Host"}]}),
-    _case("network_namespace_that_is_gone",
-          spec(windows={"network": {"networkNamespace": _GUID}})),
-    _case("network_endpoints", spec(windows={"network": {"endpointList": [_GUID]}}),
-          standin={"endpoints": [{"ID": _GUID, "Name": "eth0"}]}),
-    # devices
-    _windows("device_class", devices=[{"id": _GUID, "idType": "class"}]),
-    _windows("device_vpci_class", devices=[{"id": _GUID, "idType": "vpci-class-guid"}]),
-    _windows("device_location", devices=[{"id": "PCIROOT(0)#PCI(1)",
-             "idType": "vpci-location-path"}]),
-    _windows("devices", devices=[{"id": _GUID, "idType": "class"},
-             {"id": "PCIROOT(0)", "idType": "vpci-location-path"}]),
-    _windows("device_of_no_type", devices=[{"id": "x", "idType": "unheard"}]),
-    _windows("device_without_type", devices=[{"id": "x"}]),
-    _extended(),
-    _case("device_extension_that_is_gone", spec({_C + "wcow.deviceextensions": r"$B\pod\y.json"})),
-    # credentials, flags
-    _windows("credentials", credentialSpec='{"CmsPlugins": ["ActiveDirectory"]}'),
-    _windows("credentials_as_an_object", credentialSpec={"CmsPlugins": []}),
-    _case("credentials_disabled", spec({_C + "wcow.gmsa.disable": "true"},
-          windows={"credentialSpec": "{}"})),
-    _case("unsafe_operations_disabled", spec({"io.microsoft.disable-unsafe-operations": "true"},
-          windows={"credentialSpec": "{}"})),
-    _windows("flushes_and_servicing", ignoreFlushesDuringBoot=True, servicing=True),
-    # dumps and registry
-    _annotated("dumps", processdumplocation="C:\\dumps"),
-    _annotated("dumps_by_id", processdumplocation="C:\\dumps\\{container_id}"),
-    _case("dumps_mini", spec({_C + "processdumplocation": "C:\\d",
-          "io.microsoft.wcow.processdumptype": "mini",
-          "io.microsoft.wcow.processdumpcount": "3"})),
-    _case("dumps_full", spec({_C + "processdumplocation": "C:\\d",
-          "io.microsoft.wcow.processdumptype": "full"})),
-    _case("dumps_of_no_type", spec({_C + "processdumplocation": "C:\\d",
-          "io.microsoft.wcow.processdumptype": "huge"})),
-    _case("dumps_of_no_count", spec({_C + "processdumplocation": "C:\\d",
-          "io.microsoft.wcow.processdumpcount": "-1"})),
-    _registered("text", _value(Type="String", StringValue="v")),
-    _registered("number", _value(Type="DWord", DWordValue=7)),
-    _registered("of_system", _value("System", "CurrentControlSet\\Services\\x", Type="DWord",
-                DWordValue=1)),
-    _registered("of_another_place", _value("System", "ControlSet001\\x", Type="DWord")),
-    _registered("of_another_hive", _value("Sam", Type="String", StringValue="v")),
-    _registered("of_no_type", _value(Type="Unheard")),
-    _registered("of_two_values", _value(Type="String", StringValue="v", DWordValue=1)),
-    _registered("of_no_json", "words"),
-    # mounts
-    _mounts("folder", {"source": _BASE, "destination": "C:\\data"}),
-    _mounts("read_only", {"source": _BASE, "destination": "C:\\data", "options": ["rbind", "RO"]}),
-    _mounts("two", {"source": _BASE, "destination": "C:\\a"},
-            {"source": r"$B\pod", "destination": "C:\\b", "options": ["ro"]}),
-    _mounts("file", {"source": r"$B\pod\config.json", "destination": "C:\\config.json"}),
-    _mounts("of_some_type", {"source": _BASE, "destination": "C:\\data", "type": "unheard"}),
-    _mounts("of_what_is_gone", {"source": r"$B\gone", "destination": "C:\\data"}),
-    _mounts("without_source", {"destination": "C:\\data"}),
-    _mounts("without_destination", {"source": _BASE}),
-    _mounts("pipe", {"source": "\\\\.\\pipe\\a", "destination": "\\\\.\\pipe\\b"}),
-    _mounts("pipe_to_a_path", {"source": "\\\\.\\pipe\\a", "destination": "C:\\b"}),
-    _mounts("relative", {"source": "base", "destination": "C:\\data"}),
-    _mounts("with_slashes", {"source": "$B/pod/base", "destination": "C:/data"}),
-    # processes
-    _process("with_arguments", "cmd", "/c", "echo", "a b", 'say "x"', "", "c:\\a b\\"),
-    _process("with_a_backslash_at_the_end", "cmd", "/c", "rem", "a b\\", "c\\"),
-    _process("command_line", commandLine="ping -n 600   127.0.0.1"),
-    _case("process_command_line_alone",
-          spec(process={"commandLine": "ping -n 600 127.0.0.1", "cwd": "C:\\"})),
-    _process("user", user={"username": "ContainerAdministrator"}),
-    _process("folder", cwd="C:\\windows"),
-    _process("folder_that_is_gone", cwd="C:\\no\\such"),
-    _case("process_without_folder", spec(process={"args": ["ping", "-n", "600", "127.0.0.1"]})),
-    _process("environment", env=["A=1", "B=", "A=2", "C", "D=x=y", "=E", "path=C:\\x"]),
-    _process("console_size", consoleSize={"height": 40, "width": 120}),
-    _process("of_no_program", "no-such-program.exe"),
-    _case("process_without_arguments", spec(process={"args": [], "cwd": "C:\\"})),
+    single("document_plain", _PART, create(), call("Start")),
+    single("document_hostname", _PART, create(), call("Start"), the=spec(hostname="my-host")),
     single("document_terminal", _PART, create(terminal=True), call("Start"),
            the=spec(process=process(terminal=True, consoleSize={"height": 40, "width": 120}))),
-    # pods
+    many("documents_of_names", _PART, {
+        "plain": spec(),
+        "hostname": spec(hostname="my-host"),
+        "long-hostname": spec(hostname="h" * 70),
+        "domainname": spec(hostname="h", domainname="example.com"),
+        "flags": _windows(ignoreFlushesDuringBoot=True, servicing=True),
+        "unheard": {**spec(), "unheard": {"of": 1}},
+    }),
+    many("documents_of_processors", _PART, {
+        "count": _limits(cpu={"count": 1}),
+        "count-beyond": _limits(cpu={"count": 4096}),
+        "maximum": _limits(cpu={"maximum": 2500}),
+        "maximum-beyond": _limits(cpu={"maximum": 60000}),
+        "shares": _limits(cpu={"shares": 500}),
+        "count-and-shares": _limits(cpu={"count": 1, "shares": 500}),
+        "all-three": _limits(cpu={"count": 1, "shares": 500, "maximum": 10}),
+        "a-count": _annotated(processor_count="1"),
+        "a-limit": _annotated(processor_limit="400"),
+        "a-weight": _annotated(processor_weight="40"),
+        "a-two": _annotated(processor_count="1", processor_limit="2"),
+        "a-zero": _annotated(processor_count="0"),
+        "a-no-number": _annotated(processor_count="two"),
+        "a-too-large": _annotated(processor_count="99999999999"),
+        "a-over-spec": spec({_C + "processor.count": "1"},
+                            windows={"resources": {"cpu": {"shares": 10}}}),
+    }),
+    many("documents_of_memory_and_storage", _PART, {
+        "memory": _limits(memory={"limit": 300 * 1024 * 1024}),
+        "odd-memory": _limits(memory={"limit": 301 * 1024 * 1024 + 7}),
+        "little-memory": _limits(memory={"limit": 1023}),
+        "storage": _limits(storage={"bps": 1000, "iops": 20, "sandboxSize": 5}),
+        "iops": _limits(storage={"iops": 20}),
+        "all": _limits(cpu={"shares": 1}, memory={"limit": 1 << 30}, storage={"bps": 9}),
+        "a-memory": _annotated(memory_sizeinmb="77"),
+        "a-negative": _annotated(memory_sizeinmb="-77"),
+        "a-storage": _annotated(storage_qos_bandwidthmaximum="5", storage_qos_iopsmaximum="6"),
+        "a-over-spec": spec({_C + "memory.sizeinmb": "88"},
+                            windows={"resources": {"memory": {"limit": 1 << 30}}}),
+    }),
+    many("documents_of_networks", _PART, {
+        "names": _windows(network={"allowUnqualifiedDNSQuery": True,
+                 "DNSSearchList": ["a.example", "b.example"],
+                 "networkSharedContainerName": "other", "networkNamespace": _GUID}),
+        "namespace": _windows(network={"networkNamespace": _GUID}),
+        "gone": _windows(network={"networkNamespace": "3f2504e0-4f89-11d3-9a0c-0305e82c3301"}),
+    }, standin={"namespaces": [{"ID": _GUID, "Type": "Host"}]}),
+    single("document_empty_network", _PART, create(), the=spec(windows={"network": {}})),
+    single("document_network_names", _PART, create(), the=spec(windows={"network": {
+           "endpointList": ["a"], "allowUnqualifiedDNSQuery": True, "DNSSearchList": ["a", "b"]}})),
+    single("document_endpoints", _PART, create(),
+           the=spec(windows={"network": {"endpointList": [_GUID]}}),
+           standin={"endpoints": [{"ID": _GUID, "Name": "eth0"}]}),
+    many("documents_of_devices", _PART, {
+        "class": _windows(devices=[{"id": _GUID, "idType": "class"}]),
+        "vpci-class": _windows(devices=[{"id": _GUID, "idType": "vpci-class-guid"}]),
+        "location": _windows(devices=[{"id": "PCIROOT(0)", "idType": "vpci-location-path"}]),
+        "two": _windows(devices=[{"id": _GUID, "idType": "class"},
+                                 {"id": "PCIROOT(0)", "idType": "vpci-location-path"}]),
+        "of-no-type": _windows(devices=[{"id": "x", "idType": "unheard"}]),
+        "without-type": _windows(devices=[{"id": "x"}]),
+        "extension": spec({_C + "wcow.deviceextensions": r"$B\files\x.json"}),
+        "no-extension": spec({_C + "wcow.deviceextensions": r"$B\files\y.json"}),
+        "bad-extension": spec({_C + "wcow.deviceextensions": r"$B\files\z.json"}),
+    }, bundles={"files": Bundle(None, {"x.json": _EXTENSION, "z.json": "words"}, layers=False)}),
+    many("documents_of_credentials", _PART, {
+        "spec": _windows(credentialSpec='{"CmsPlugins": ["ActiveDirectory"]}'),
+        "object": _windows(credentialSpec={"CmsPlugins": []}),
+        "disabled": spec({_C + "wcow.gmsa.disable": "true"}, windows={"credentialSpec": "{}"}),
+        "unsafe": spec({"io.microsoft.disable-unsafe-operations": "true"},
+                       windows={"credentialSpec": "{}"}),
+    }),
+    many("documents_of_dumps", _PART, {
+        "plain": _annotated(processdumplocation="C:\\dumps"),
+        "by-id": _annotated(processdumplocation="C:\\dumps\\{container_id}"),
+        "mini": _dumps(type="mini", count="3"),
+        "full": _dumps(type="full"),
+        "no-type": _dumps(type="huge"),
+        "no-count": _dumps(count="-1"),
+    }),
+    many("documents_of_registries", _PART, {
+        "text": _registry(Type="String", StringValue="v"),
+        "number": _registry(Type="DWord", DWordValue=7),
+        "system": _registry("System", "CurrentControlSet\\Services\\x", Type="DWord",
+                            DWordValue=1),
+        "elsewhere": _registry("System", "ControlSet001\\x", Type="DWord"),
+        "other-hive": _registry("Sam", Type="String", StringValue="v"),
+        "no-type": _registry(Type="Unheard"),
+        "two-values": _registry(Type="String", StringValue="v", DWordValue=1),
+        "no-json": spec({_C + "wcow.test-registry-annotation": "words"}),
+    }),
+    many("documents_of_mounts", _PART, {
+        "folder": _mounts({"source": _BASE, "destination": "C:\\data"}),
+        "read-only": _mounts({"source": _BASE, "destination": "C:\\data",
+                              "options": ["rbind", "RO"]}),
+        "two": _mounts({"source": _BASE, "destination": "C:\\a"},
+                       {"source": r"$B\pod", "destination": "C:\\b", "options": ["ro"]}),
+        "file": _mounts({"source": r"$B\pod\config.json", "destination": "C:\\config.json"}),
+        "of-some-type": _mounts({"source": _BASE, "destination": "C:\\d", "type": "unheard"}),
+        "of-what-is-gone": _mounts({"source": r"$B\gone", "destination": "C:\\data"}),
+        "without-source": _mounts({"destination": "C:\\data"}),
+        "without-destination": _mounts({"source": _BASE}),
+        "pipe": _mounts({"source": "\\\\.\\pipe\\a", "destination": "\\\\.\\pipe\\b"}),
+        "pipe-to-a-path": _mounts({"source": "\\\\.\\pipe\\a", "destination": "C:\\b"}),
+        "with-slashes": _mounts({"source": "$B/pod/base", "destination": "C:/data"}),
+    }),
+    many("documents_of_processes", _PART, {
+        "words": _process("cmd", "/c", "rem", "a b", 'say "x"', "", "c:\\a b\\"),
+        "backslashes": _process("cmd", "/c", "rem", "a b\\", "c\\", '\\"'),
+        "command-line": _process(commandLine="ping -n 600   127.0.0.1"),
+        "command-line-alone": spec(process={"commandLine": "ping -n 600 ::1", "cwd": "C:\\"}),
+        "user": _process(user={"username": "ContainerAdministrator"}),
+        "folder": _process(cwd="C:\\windows"),
+        "folder-that-is-gone": _process(cwd="C:\\no\\such"),
+        "without-folder": spec(process={"args": ["ping", "-n", "600", "127.0.0.1"]}),
+        "environment": _process(env=["A=1", "B=", "A=2", "C", "D=x=y", "=E", "path=C:\\x"]),
+        "console-size": _process(consoleSize={"height": 40, "width": 120}),
+        "no-program": _process("no-such-program.exe"),
+        "without-arguments": spec(process={"args": [], "cwd": "C:\\"}),
+    }, begun=True, loose=True),
     pod("document_pod", _PART, create(), call("Start"), start(WORK, "work"), create(WORK, "work"),
         call("Start", WORK),
         sandbox=cri("sandbox", hostname="pod-host", windows={

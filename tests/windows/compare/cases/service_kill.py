@@ -1,15 +1,29 @@
 """Signals: which ones there are, whom they reach, and what is too late for them."""
 
-from windows.compare.script import Case, Collect, Event, Step, start
-from windows.compare.specs import WORK, call, create, ended, exec_process, pod, single, wait
+from windows.compare.script import Bundle, Case, Collect, Event, Step, start
+from windows.compare.specs import WORK, call, create, cri, ended, exec_process, pod, single, wait
 
 _RUNNING = (create(), call("Start"))
 _PART = "signals"
 
 
-def _signal(number: int) -> Case:
-    return single(f"signal_{number}", _PART, *_RUNNING, wait(), call("Kill", signal=number),
-                  Event("exit", "pod$T"), Collect())  # fmt: skip
+def _signals() -> Case:
+    """Each signal to a container of its own, in one pod."""
+    steps: list[Step] = [create(), call("Start")]
+    bundles = {}
+    for number in (0, 1, 2, 5, 6, 9, 15):
+        name = f"s{number}"
+        task = f"{name}$T"
+        bundles[name] = Bundle(cri("container"))
+        steps += [
+            create(task, name),
+            call("Start", task),
+            wait(task),
+            call("Kill", task, signal=number),
+            Event("exit", task),
+            Collect(),
+        ]
+    return pod("signals_that_end_a_container", _PART, *steps, bundles=bundles)
 
 
 def _invalid(number: int) -> Step:
@@ -19,7 +33,7 @@ def _invalid(number: int) -> Step:
 _JOINED = (*_RUNNING, start(WORK, "work"), create(WORK, "work"), call("Start", WORK))
 
 CASES = [
-    *(_signal(number) for number in (0, 1, 2, 5, 6, 9, 15)),
+    _signals(),
     single("signals_that_are_none", _PART, *_RUNNING,
            *(_invalid(n) for n in (3, 4, 7, 8, 10, 14, 16, 64, 4294967295)), call("State")),
     single("signal_twice", _PART, *_RUNNING, call("Kill", signal=9), Event("exit", "pod$T"),
@@ -51,5 +65,5 @@ CASES = [
     pod("pod_signal_to_all_that_is_none", _PART, *_JOINED, call("Kill", signal=77, all=True),
         call("State"), call("State", WORK)),
     pod("pod_signal_to_an_ended_container", _PART, *_JOINED, *ended(WORK),
-        call("Kill", WORK, signal=9), call("Kill", signal=9, all=True)),
+        call("Kill", WORK, signal=9), call("Kill", signal=9, all=True), Event("exit", "pod$T")),
 ]  # fmt: skip
