@@ -297,10 +297,44 @@ MESSAGES: dict[str, tuple[str, dict[str, str]]] = {
         "",
         {"ComputeProcessorInfoRequest": "id=1", "ComputeProcessorInfoResponse": "count=1:i32"},
     ),
+    "computeagent": (
+        "",
+        {
+            "AddNICInternalRequest": "container_id=1 nic_id=2 endpoint=3:Any",
+            "AddNICInternalResponse": "",
+            "ModifyNICInternalRequest": "nic_id=1 endpoint=2:Any iov_policy_settings=3:IovSettings",
+            "ModifyNICInternalResponse": "",
+            "DeleteNICInternalRequest": "container_id=1 nic_id=2 endpoint=3:Any",
+            "DeleteNICInternalResponse": "",
+            "AssignPCIInternalRequest": (
+                "container_id=1 device_id=2 virtual_function_index=3:u32 nic_id=4"
+            ),
+            "AssignPCIInternalResponse": "id=1",
+            "RemovePCIInternalRequest": "container_id=1 device_id=2 virtual_function_index=3:u32",
+            "RemovePCIInternalResponse": "",
+            "IovSettings": (
+                "IovOffloadWeight=1:u32 QueuePairsRequested=2:u32 InterruptModeration=3:u32"
+            ),
+        },
+    ),
+    "ncproxy": (
+        "",
+        {
+            "RegisterComputeAgentRequest": "agent_address=1 container_id=2",
+            "RegisterComputeAgentResponse": "",
+            "UnregisterComputeAgentRequest": "container_id=1",
+            "UnregisterComputeAgentResponse": "",
+            "ConfigureNetworkingInternalRequest": (
+                "container_id=1 request_type=2:RequestTypeInternal"
+            ),
+            "ConfigureNetworkingInternalResponse": "",
+        },
+    ),
 }
 
 #: By module: enums with their values.
 ENUMS: dict[str, dict[str, dict[str, int]]] = {
+    "ncproxy": {"RequestTypeInternal": {"Setup": 0, "Teardown": 1}},
     "task_types": {
         "Status": {
             "UNKNOWN": 0,
@@ -374,5 +408,25 @@ SERVICES: dict[str, tuple[str, str]] = {
     "extended_task": (
         "ExtendedTask",
         "ComputeProcessorInfo(ComputeProcessorInfoRequest) ComputeProcessorInfoResponse",
+    ),
+    "computeagent": (
+        "ComputeAgent",
+        (
+            "AddNIC(AddNICInternalRequest) AddNICInternalResponse, "
+            "ModifyNIC(ModifyNICInternalRequest) ModifyNICInternalResponse, "
+            "DeleteNIC(DeleteNICInternalRequest) DeleteNICInternalResponse, "
+            "AssignPCI(AssignPCIInternalRequest) AssignPCIInternalResponse, "
+            "RemovePCI(RemovePCIInternalRequest) RemovePCIInternalResponse"
+        ),
+    ),
+    "ncproxy": (
+        "NetworkConfigProxy",
+        (
+            "RegisterComputeAgent(RegisterComputeAgentRequest) RegisterComputeAgentResponse, "
+            "UnregisterComputeAgent(UnregisterComputeAgentRequest)"
+            " UnregisterComputeAgentResponse, "
+            "ConfigureNetworking(ConfigureNetworkingInternalRequest)"
+            " ConfigureNetworkingInternalResponse"
+        ),
     ),
 }

@@ -18,7 +18,6 @@ from podshim.errors import (
     FailedPreconditionError,
     InvalidArgumentError,
     ShimError,
-    UnimplementedError,
 )
 
 
@@ -500,11 +499,3 @@ async def test_a_network_comes_and_goes(world: World, started: Vm) -> None:
     assert [one["RequestType"] for one in world.made.changes] == ["Add"] * 2 + ["Remove"] * 2
     with pytest.raises(ShimError, match='Namespace ID "gone" not found'):
         await started.set_up_network("gone")
-
-
-async def test_a_network_that_a_proxy_configures(world: World) -> None:
-    made = await windows(world, {"io.microsoft.network.ncproxy": "\\\\.\\pipe\\proxy"})
-    await made.start()
-    with pytest.raises(UnimplementedError):
-        await made.set_up_network("ns")
-    await made.close()

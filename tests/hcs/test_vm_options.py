@@ -36,7 +36,9 @@ def lcow(annotations: dict[str, str] | None = None, windows: object = None) -> L
 
 def test_defaults() -> None:
     options = wcow()
-    assert options == WcowOptions(id="pod@vm", owner=SHIM.owner, bundle=BUNDLE)
+    assert options == WcowOptions(
+        id="pod@vm", owner=SHIM.owner, bundle=BUNDLE, network_proxy_id="pod"
+    )
     assert (options.memory, options.processor_count, options.scsi_controllers) == (1024, 2, 1)
     assert (options.overcommit, options.deferred_commit) == (True, False)
     assert (options.forward_logs, options.default_log_sources) == (True, True)

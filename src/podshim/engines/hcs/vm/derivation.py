@@ -100,6 +100,7 @@ class _Common(TypedDict, total=False):
     dump_folder: str
     no_writable_shares: bool
     network_proxy: str
+    network_proxy_id: str
 
 
 def lcow(
@@ -255,6 +256,7 @@ def _common(
         dump_folder=get(table.DUMP_DIRECTORY),
         no_writable_shares=get(table.DISABLE_WRITABLE_FILE_SHARES),
         network_proxy=get(table.NCPROXY),
+        network_proxy_id=get(table.NCPROXY_CONTAINER_ID) or vm_id.removesuffix("@vm"),
     )
 
 

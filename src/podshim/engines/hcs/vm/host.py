@@ -21,7 +21,7 @@ from podshim.engines.hcs.vm.vsmb import BUILDS_WANTING_FILE_IDS, Shared
 from podshim.errors import ShimError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from podshim.engines.hcs.assembly import Setting
     from podshim.engines.hcs.documents.jsontext import Json
@@ -29,12 +29,16 @@ if TYPE_CHECKING:
     from podshim.engines.hcs.layers import Threads
     from podshim.engines.hcs.results import HcsError
     from podshim.engines.hcs.vm.guest.sockets import Listen
+    from podshim.engines.hcs.vm.ncproxy import ComputeAgent, Serving
+    from podshim.ttrpc import Client
     from podshim.win32.timezone import SystemTime
 
 T = TypeVar("T")
 
 #: Tells a confidential Windows guest that a disk is to be formatted.
 UNFORMATTED_DISK = UUID("a7b3c5d1-4e2f-4a8b-9c6d-1e3f5a7b9c2d")
+#: How long to try to reach a network proxy that is busy, in s.
+_PROXY_LIMIT = 10.0
 UTC: Json = {
     "StandardName": "Coordinated Universal Time",
     "StandardDate": {},
@@ -140,57 +144,31 @@ class Files:
         return Shared(folder, mappable=has_file_id(path if folder else os.path.dirname(path)))
 
 
+async def _connect(pipe: str) -> Client:
+    from podshim.transport import pipes
+
+    return await pipes.connect(pipe, timeout=_PROXY_LIMIT)
+
+
+async def _serve_agent(address: str, agent: ComputeAgent) -> Serving:
+    from podshim.api.computeagent_ttrpc import compute_agent_service
+    from podshim.transport import pipes
+    from podshim.ttrpc import Server
+
+    server = Server([compute_agent_service(agent)])
+    return _Served(await pipes.serve(pipes.listen(address), server), server)
+
+
 @dataclass(frozen=True, slots=True)
-class VmHost:
-    """Where VMs live.
+class _Served:
+    """A served agent: who listens, and the server with its connections."""
 
-    Args:
-        setting: What all containers of the engine have in common.
-        owner: The shim's file name.
-        program_folder: The folder that the shim's program is in.
-        service: The compute service.
-        threads: Where calls of Windows block.
-        processors: The number of processors that this process may use.
-        program_files: The folder of programs.
-        log_level: How talkative guests' agents shall be.
-        scrub_logs: Whether they keep secrets out of their logs.
-        files: What does things to files.
-        listening_for: Makes what listens for a VM's guest.
-        drivers: Who knows layers.
-        networks: The host's networks.
-        time_zone: The host's time zone, as HCS takes it; raises OSError.
-    """
+    listener: Closable
+    server: Closable
 
-    setting: Setting
-    owner: str
-    program_folder: str
-    service: VmService
-    threads: Threads
-    processors: int
-    program_files: str = ""
-    log_level: str = "info"
-    scrub_logs: bool = True
-    files: Files = field(default_factory=Files)
-    listening_for: Callable[[UUID], Listen] = hvsockets.listening_for
-    drivers: Drivers = field(default_factory=Drivers)
-    networks: HostNetworks = field(default_factory=ComputeNetwork)
-    time_zone: Callable[[], Json] = lambda: host_time_zone()  # noqa: PLW0108 - defined below
-
-    async def run(self, what: str, function: Callable[..., T], *arguments: object) -> T:
-        """Make a call that blocks.
-
-        Args:
-            what: What it does, for errors and the log.
-            function: What to call.
-            arguments: What it gets.
-
-        Raises:
-            ShimError: It failed.
-        """
-        try:
-            return await self.threads.run(what, functools.partial(function, *arguments))
-        except OSError as error:
-            raise ShimError(f"failed to {what}: {error}") from error
+    def close(self) -> None:
+        self.listener.close()
+        self.server.close()
 
 
 def host_time_zone() -> Json:
@@ -224,3 +202,60 @@ def _date(date: SystemTime) -> Json:
             "Milliseconds": date.milliseconds,
         }
     )
+
+
+@dataclass(frozen=True, slots=True)
+class VmHost:
+    """Where VMs live.
+
+    Args:
+        setting: What all containers of the engine have in common.
+        owner: The shim's file name.
+        program_folder: The folder that the shim's program is in.
+        service: The compute service.
+        threads: Where calls of Windows block.
+        processors: The number of processors that this process may use.
+        program_files: The folder of programs.
+        log_level: How talkative guests' agents shall be.
+        scrub_logs: Whether they keep secrets out of their logs.
+        files: What does things to files.
+        listening_for: Makes what listens for a VM's guest.
+        drivers: Who knows layers.
+        networks: The host's networks.
+        connect: Connects to a network proxy's pipe; raises OSError.
+        serve_agent: Serves what a network proxy may do, at a pipe; raises OSError.
+        time_zone: The host's time zone, as HCS takes it; raises OSError.
+    """
+
+    setting: Setting
+    owner: str
+    program_folder: str
+    service: VmService
+    threads: Threads
+    processors: int
+    program_files: str = ""
+    log_level: str = "info"
+    scrub_logs: bool = True
+    files: Files = field(default_factory=Files)
+    listening_for: Callable[[UUID], Listen] = hvsockets.listening_for
+    drivers: Drivers = field(default_factory=Drivers)
+    networks: HostNetworks = field(default_factory=ComputeNetwork)
+    connect: Callable[[str], Awaitable[Client]] = _connect
+    serve_agent: Callable[[str, ComputeAgent], Awaitable[Serving]] = _serve_agent
+    time_zone: Callable[[], Json] = host_time_zone
+
+    async def run(self, what: str, function: Callable[..., T], *arguments: object) -> T:
+        """Make a call that blocks.
+
+        Args:
+            what: What it does, for errors and the log.
+            function: What to call.
+            arguments: What it gets.
+
+        Raises:
+            ShimError: It failed.
+        """
+        try:
+            return await self.threads.run(what, functools.partial(function, *arguments))
+        except OSError as error:
+            raise ShimError(f"failed to {what}: {error}") from error

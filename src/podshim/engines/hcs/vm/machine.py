@@ -9,6 +9,7 @@ goes with it. A VM that fails to start is ended before the failure is told.
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import logging
 from typing import TYPE_CHECKING
@@ -25,6 +26,7 @@ from podshim.engines.hcs.results import HcsError
 from podshim.engines.hcs.vm import bootfiles, command, updates
 from podshim.engines.hcs.vm.booting import Boot
 from podshim.engines.hcs.vm.modify import Modifier
+from podshim.engines.hcs.vm.ncproxy import ComputeAgent, ProxiedNetwork
 from podshim.engines.hcs.vm.network import HostLookup, VmNetwork
 from podshim.engines.hcs.vm.options import LcowOptions, RootFs, WcowOptions
 from podshim.engines.hcs.vm.pci import PciManager
@@ -37,7 +39,6 @@ from podshim.errors import (
     FailedPreconditionError,
     InvalidArgumentError,
     ShimError,
-    UnimplementedError,
 )
 from podshim.hcsspec import table
 from podshim.hcsspec.reading import Member
@@ -81,6 +82,7 @@ class Vm(UtilityVM):
         self._made = made
         self._guest: Guest | None = None
         self._network: VmNetwork | None = None
+        self._proxied: ProxiedNetwork | None = None
         self._ended = asyncio.Event()
         self._closing: asyncio.Task[None] | None = None
         self._boot = Boot(host, made, self._ended)
@@ -152,6 +154,8 @@ class Vm(UtilityVM):
             namespaces=guest.capabilities.namespaces,
             policy_based_routing=routing,
         )
+        if self.options.network_proxy:
+            self._proxied = self._behind_proxy(self._network)
 
     async def wait(self) -> None:
         """Wait until it has ended, however that comes."""
@@ -179,9 +183,10 @@ class Vm(UtilityVM):
         Raises:
             ShimError: They can't be given.
         """
-        if self.options.network_proxy:
-            raise UnimplementedError("networks of VMs that a proxy configures")
-        await self.network.set_up(namespace_id)
+        if self._proxied is not None:
+            await self._proxied.set_up(namespace_id)
+        else:
+            await self.network.set_up(namespace_id)
 
     async def tear_down_network(self, namespace_id: str) -> None:
         """Take them away again.
@@ -189,7 +194,10 @@ class Vm(UtilityVM):
         Raises:
             ShimError: They can't be taken away.
         """
-        await self.network.tear_down(namespace_id)
+        if self._proxied is not None:
+            await self._proxied.tear_down()
+        else:
+            await self.network.tear_down(namespace_id)
 
     @property
     def network(self) -> VmNetwork:
@@ -324,6 +332,12 @@ class Vm(UtilityVM):
         if guest.capabilities.delete_state:
             await guest.delete_state(container_id)
 
+    def _behind_proxy(self, network: VmNetwork) -> ProxiedNetwork:
+        options, host = self.options, self.host
+        agent = ComputeAgent(network, self.pci, self.id)
+        connect = functools.partial(host.connect, options.network_proxy)
+        return ProxiedNetwork(network, agent, options.network_proxy_id, connect, host.serve_agent)
+
     async def _look(self, path: str) -> Shared:
         files, build = self.host.files, self.host.setting.build
         return await self.host.threads.run(f"look at {path}", lambda: files.look(path, build))
@@ -350,6 +364,8 @@ class Vm(UtilityVM):
         await self._end()
         if self._guest is not None:
             await self._guest.close()
+        if self._proxied is not None:
+            self._proxied.close()
         await self._boot.close()
         await self._give_back_files()
         await self.system.close()

@@ -85,6 +85,7 @@ class VmOptions:
         process_dumps: Where to put dumps of processes that crash (in the guest).
         dump_folder: Where to put dumps of the VM (on the host).
         network_proxy: The pipe of the proxy that configures the network.
+        network_proxy_id: The id by which the proxy knows the VM.
     """
 
     id: str
@@ -112,6 +113,7 @@ class VmOptions:
     dump_folder: str = ""
     no_writable_shares: bool = False
     network_proxy: str = ""
+    network_proxy_id: str = ""
     security_policy: str = ""
     policy_enforcer: str = ""
     guest_state_file: str = ""
