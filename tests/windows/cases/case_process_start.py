@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from podshim.api import task_v2_pb2, task_v2_ttrpc
+from podshim.api.bootstrap_v1_pb2 import BootstrapParams
 from podshim.api.runhcs_options_pb2 import Options
 from podshim.errors import ShimError
 from podshim.transport import pipes
@@ -45,6 +46,13 @@ def bare(**fields: object) -> bytes:
         type_url="type.googleapis.com/containerd.runhcs.v1.Options",
         value=message.SerializeToString(),
     ).SerializeToString()
+
+
+def bootstrap(**fields: object) -> bytes:
+    """Options as they come from newer containerds."""
+    params = BootstrapParams(instance_id="i", namespace="n", containerd_binary="containerd.exe")
+    params.extensions.add().value.MergeFromString(bare(**fields))
+    return params.SerializeToString()
 
 
 async def test_start_prints_the_address_and_nothing_else(shim: Shim) -> None:
@@ -243,6 +251,7 @@ async def test_starts_at_once_make_one_server(shim: Shim) -> None:
     ("stdin", "text"),
     [
         (bare(log_level="loud"), 'failed to parse shim log level "loud": '),
+        (bootstrap(log_level="loud"), 'failed to parse shim log level "loud": '),
         (b"\xff", "failed to read shim options from stdin: failed unmarshalling into Any: "),
         (
             Any(type_url="containerd.events.TaskExit").SerializeToString(),
