@@ -37,11 +37,7 @@ _NO_EXECS = Refusal("WCOW Pod task should never issue exec", UnimplementedError)
 _NO_TERMINAL = Refusal(f"{_PROCESS} is not a tty", FailedPreconditionError)
 
 _MOVES = {
-    State.CREATED: {
-        Fact.STARTED: State.RUNNING,
-        Fact.START_FAILED: State.STOPPED,
-        Fact.EXITED: State.STOPPED,
-    },
+    State.CREATED: {Fact.STARTED: State.RUNNING, Fact.EXITED: State.STOPPED},
     State.RUNNING: {Fact.EXITED: State.STOPPED},
     State.STOPPED: {},
 }
@@ -63,7 +59,10 @@ PROCESS = Rules(
             Operation.EXEC: _NO_EXECS_NOW,
         },
     },
-    moves=_MOVES,
+    moves={
+        **_MOVES,
+        State.CREATED: {**_MOVES[State.CREATED], Fact.START_FAILED: State.STOPPED},
+    },
 )
 
 #: The init of a pod sandbox that has no container.
