@@ -1,6 +1,7 @@
 """A pod of HostProcess containers, driven through a whole shim as containerd drives it."""
 
 import asyncio
+import json
 import os
 import sys
 import uuid
@@ -11,10 +12,12 @@ from typing import Any
 import pytest
 
 from podshim.api.runhcs_stats_pb2 import Statistics
+from podshim.engine import Stdio
 from podshim.manager import Manager, pod_annotations
 from podshim.transport.proactor import signalled
 from podshim.ttrpc import StatusError
 from podshim.win32.running import open_process
+from windows.cases.loggers import uri
 
 HOST_PROCESS = {"microsoft.com/hostprocess-container": "true"}
 INHERIT = {"microsoft.com/hostprocess-inherit-user": "true"}
@@ -113,6 +116,30 @@ async def test_two_containers_their_execs_and_figures(manager: Manager, pod: str
         await first.kill(9)
         assert (await first.wait()).status == 1
         assert await second.pids()
+
+
+async def test_loggers_of_a_container_and_its_exec(
+    manager: Manager, pod: str, tmp_path: Path
+) -> None:
+    name = f"c-{uuid.uuid4()}"
+    code = "import time; print('of the init', flush=True); time.sleep(600)"
+    first, of_init = uri(tmp_path)
+    second, of_exec = uri(tmp_path)
+    whole = spec(manager, name, code, pod)
+    async with manager.task(name, spec=whole, stdio=Stdio(stdout=first)) as (_, task):
+        await task.start()
+        state = await task.state()
+        assert state.stdout == rf"\\.\pipe\binary-{name}-stdout"
+        other = await task.exec(
+            "e1", spec=process("print('of the exec')"), stdio=Stdio(stdout=second)
+        )
+        await other.start()
+        assert (await other.wait()).status == 0
+        assert json.loads(of_exec.read_text())["out"].split() == ["of", "the", "exec"]
+        assert not of_init.exists()
+        await task.kill(9)
+        await task.wait()
+        assert json.loads(of_init.read_text())["out"].split() == ["of", "the", "init"]
 
 
 async def test_everything_dies_with_the_shim(manager: Manager) -> None:

@@ -8,7 +8,6 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import quote
 
 import pytest
 
@@ -17,47 +16,13 @@ from podshim.engines.hcs.stdio import ProcessEnds, Relay, Upstream, connect, log
 from podshim.errors import ShimError, status_of
 from podshim.transport.pipes import PipeListener, PipeStream, listen, pipe_pair
 from windows.cases.hostprocesses import handle_count
+from windows.cases.loggers import uri
 
 assert sys.platform == "win32"
 
 import msvcrt  # noqa: E402 - there is none elsewhere
 
 PATIENCE = 60.0
-
-# A logging program as containerd's users write them: two readers into one file, ready when it says.
-LOGGER = """
-import json, os, sys, threading, time
-target, mode = sys.argv[1], sys.argv[2:]
-def read(name, into):
-    with open(os.environ[name], "rb", buffering=0) as pipe:
-        while True:
-            try:
-                data = pipe.read(65536)
-            except OSError:
-                break
-            if not data:
-                break
-            into.append(data)
-out, err = [], []
-readers = [threading.Thread(target=read, args=pair) for pair in
-           (("CONTAINER_STDOUT", out), ("CONTAINER_STDERR", err))]
-if "mute" in mode:
-    time.sleep(600)
-if "late" not in mode:
-    for reader in readers: reader.start()
-with open(os.environ["CONTAINER_WAIT"], "r+b", buffering=0) as wait:
-    if "silent" not in mode:
-        wait.write(b"!")
-if "late" in mode:
-    time.sleep(0.3)
-    for reader in readers: reader.start()
-for reader in readers: reader.join()
-if "stubborn" in mode:
-    time.sleep(600)
-with open(target, "w") as file:
-    json.dump({"out": b"".join(out).decode(), "err": b"".join(err).decode(),
-               "env": dict(os.environ), "args": sys.argv[1:]}, file)
-"""
 
 
 @pytest.fixture
@@ -183,14 +148,6 @@ async def test_a_reader_that_does_not_come_back_is_given_up(name: str) -> None:
         await upstream.stdout.write(b"x" * 100_000)
     assert str(caught.value) == f"reached timeout while retrying dial on {path}"
     await upstream.close()
-
-
-def uri(folder: Path, *mode: str) -> tuple[str, Path]:
-    script, target = folder / "logger.py", folder / f"{uuid.uuid4()}.json"
-    script.write_text(LOGGER)
-    # Words without a value: an argument list is what the keys of a query are for.
-    words = "&".join(quote(word, safe="") for word in (str(script), str(target), *mode))
-    return f"binary:///{quote(sys.executable)}?{words}", target
 
 
 async def log(upstream: Upstream) -> None:

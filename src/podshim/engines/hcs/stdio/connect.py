@@ -15,6 +15,7 @@ from podshim.engines.hcs.stdio.logger import connect_logger
 from podshim.engines.hcs.stdio.retry import RetryingWriter
 from podshim.engines.hcs.stdio.upstream import Upstream
 from podshim.errors import Code, DeadlineExceededError, ShimError, status_of
+from podshim.transport import pipes
 
 if TYPE_CHECKING:
     from podshim.engine import Stdio
@@ -46,8 +47,6 @@ async def connect(
         ShimError: The path for output is none of these, a pipe is not there, or a logger does not
             get ready.
     """
-    from podshim.transport import pipes
-
     kind, url = kind_of(stdio.stdout)
     if kind is Kind.PIPES or url is None:
         return await connect_pipes(stdio, retry_timeout, pipes.dial)
