@@ -5,6 +5,7 @@ import os
 import sys
 import uuid
 from pathlib import Path
+from typing import Any  # parsed JSON documents
 
 import pytest
 
@@ -20,6 +21,7 @@ from podshim.engines.hcs.vm.host import Files, host_time_zone
 from podshim.errors import ShimError
 from podshim.task.runhcs.host import VmRequest
 from podshim.win32 import addressinfo, fileids, hvsocket, timezone, virtualdisks, vmaccess, vmmemory
+from windows.cases import hcs as standin
 from windows.cases.engine import service
 
 ENVIRONMENT = Environment("test", "t1")
@@ -39,14 +41,32 @@ async def refused(vm_id: str, spec: dict[str, object], folder: Path) -> str:
     return str(caught.value)
 
 
+def calls_about(vm_id: str) -> list[dict[str, Any]]:
+    """What HCS was asked about a VM, in order."""
+    lines = standin.trace(Path(os.environ["HCS_STANDIN_TRACE"]))
+    return [one for one in lines if one["what"] == "call" and one.get("system") == vm_id]
+
+
+def check_calls(vm_id: str, chipset: str) -> None:
+    """See that a VM's document was sent, and the VM ended and closed."""
+    calls = calls_about(vm_id)
+    names = [one["name"] for one in calls]
+    assert names[0] == "HcsCreateComputeSystem"
+    assert names[-2:] == ["HcsTerminateComputeSystem", "HcsCloseComputeSystem"]
+    document = json.loads(calls[0]["document"])
+    assert list(document["VirtualMachine"]["Chipset"]) == [chipset]
+
+
 async def test_a_windows_vm_is_created_and_taken_back(tmp_path: Path) -> None:
     base, scratch = tmp_path / "base", tmp_path / "scratch"
     (base / "UtilityVM" / "Files").mkdir(parents=True)
     (base / "UtilityVM" / "SystemTemplate.vhdx").write_text("template")
     scratch.mkdir()
     spec: dict[str, object] = {"windows": {"hyperv": {}, "layerFolders": [str(base), str(scratch)]}}
-    text = await refused(f"{uuid.uuid4()}@vm", spec, tmp_path)
+    vm_id = f"{uuid.uuid4()}@vm"
+    text = await refused(vm_id, spec, tmp_path)
     assert text.startswith("failed to listen for the VM's guest: ")
+    check_calls(vm_id, "Uefi")
     assert (scratch / "vm" / "sandbox.vhdx").read_text() == "template"
 
 
@@ -55,8 +75,10 @@ async def test_a_linux_vm_is_created_and_taken_back(tmp_path: Path) -> None:
         (tmp_path / name).write_text(name)
     annotations = {"io.microsoft.virtualmachine.bootfilesrootpath": str(tmp_path)}
     spec: dict[str, object] = {"linux": {}, "annotations": annotations}
-    text = await refused(f"{uuid.uuid4()}@vm", spec, tmp_path)
+    vm_id = f"{uuid.uuid4()}@vm"
+    text = await refused(vm_id, spec, tmp_path)
     assert text.startswith("failed to listen for the VM's guest: ")
+    check_calls(vm_id, "LinuxKernelDirect")
 
 
 async def test_boot_files_that_are_not_there(tmp_path: Path) -> None:
