@@ -1,6 +1,6 @@
 """Specs and requests that cases are made from."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from windows.compare.script import (
@@ -94,7 +94,13 @@ def pod(name: str, part: str, *steps: Step, **more: Any) -> Case:
 
 
 def many(
-    name: str, part: str, the: Mapping[str, Mapping[str, Any]], *, begun: bool = False, **more: Any
+    name: str,
+    part: str,
+    the: Mapping[str, Mapping[str, Any]],
+    *,
+    begun: bool = False,
+    short: Collection[str] = (),
+    **more: Any,
 ) -> Case:
     """A case of a running pod in which many containers are made, one after the other.
 
@@ -103,6 +109,7 @@ def many(
         part: its part.
         the: the containers' specs by their names.
         begun: whether they are started, too.
+        short: the names of those that end by themselves.
         more: further arguments of `Case`.
     """
     bundles = {"pod": Bundle(cri("sandbox"))}
@@ -113,6 +120,8 @@ def many(
         steps.append(create(f"{task}$T", task))
         if begun:
             steps.append(call("Start", f"{task}$T"))
+        if task in short:
+            steps.append(Event("exit", f"{task}$T"))
     return Case(name, part, bundles | more.pop("bundles", {}), steps, **more)
 
 

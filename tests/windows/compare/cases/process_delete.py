@@ -3,9 +3,11 @@
 from typing import Any
 
 from windows.compare.script import (
+    POD,
     Bundle,
     Case,
     EndServer,
+    Event,
     Run,
     Step,
     Together,
@@ -41,9 +43,9 @@ CASES = [
     _case("with_an_odd_id", delete("o\u00f6 '\"$T")),
     _case("after_start", start(), delete()),
     _case("after_start_and_end", start(), EndServer(), delete()),
-    _case("of_a_created_task", start(), create(), delete(), call("State")),
-    _case("of_a_running_task", *_RUNNING, delete(), loose=True),
-    _case("of_a_running_task_twice", *_RUNNING, delete(), delete(), loose=True),
+    _case("of_a_created_task", start(), create(), delete(), Event("exit", POD), call("State")),
+    _case("of_a_running_task", *_RUNNING, delete(), Event("exit", POD), loose=True),
+    _case("of_a_running_task_twice", *_RUNNING, delete(), Event("exit", POD), delete(), loose=True),
     _case("after_a_crash", *_RUNNING, EndServer(), delete()),
     _case("when_opening_fails", *_RUNNING, delete(), loose=True,
           faults=[{"call": "HcsOpenComputeSystem", "result": "0x80070005"}]),
@@ -52,6 +54,6 @@ CASES = [
     _case("when_terminating_fails_later", *_RUNNING, delete(), loose=True, slow=True,
           faults=[{"call": "HcsTerminateComputeSystem", "result": "0x80370105",
                    "stage": "completion"}]),
-    _case("when_it_takes_a_while", *_RUNNING, delete(), loose=True,
+    _case("when_it_takes_a_while", *_RUNNING, delete(), Event("exit", POD), loose=True,
           faults=[{"call": "HcsTerminateComputeSystem", "delay_ms": 1500}]),
 ]  # fmt: skip

@@ -161,7 +161,7 @@ CASES = [
         "words": _process("cmd", "/c", "rem", "a b", 'say "x"', "", "c:\\a b\\"),
         "backslashes": _process("cmd", "/c", "rem", "a b\\", "c\\", '\\"'),
         "command-line": _process(commandLine="ping -n 600   127.0.0.1"),
-        "command-line-alone": spec(process={"commandLine": "ping -n 600 ::1", "cwd": "C:\\"}),
+        "command-line-alone": spec(process={"commandLine": "ping -n 600 127.0.0.1"}),
         "user": _process(user={"username": "ContainerAdministrator"}),
         "folder": _process(cwd="C:\\windows"),
         "folder-that-is-gone": _process(cwd="C:\\no\\such"),
@@ -170,7 +170,8 @@ CASES = [
         "console-size": _process(consoleSize={"height": 40, "width": 120}),
         "no-program": _process("no-such-program.exe"),
         "without-arguments": spec(process={"args": [], "cwd": "C:\\"}),
-    }, begun=True, loose=True),
+    }, begun=True, loose=True,
+       short=("words", "backslashes", "folder-that-is-gone", "no-program")),
     pod("document_pod", _PART, create(), call("Start"), start(WORK, "work"), create(WORK, "work"),
         call("Start", WORK),
         sandbox=cri("sandbox", hostname="pod-host", windows={

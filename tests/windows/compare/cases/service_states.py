@@ -119,13 +119,16 @@ def _changes(task: str, state: str) -> dict[str, list[Step]]:
     """Calls that may change the state, each with a look at what came of it."""
     over: list[Step] = [Event("exit", task)] if state in {"created", "running"} else []
     look = [call("State", task), call("State", task, exec_id="e")]
-    return {  # fmt: skip
+    return {
         "start": [call("Start", task), call("State", task)],
         "exec": [exec_process("e", task=task), call("Start", task, exec_id="e"), *look],
         "kill": [call("Kill", task, signal=15), *over, wait(task), Collect()],
         "kill_all": [call("Kill", task, signal=9, all=True), *over, wait(task), Collect()],
-        "kill_by_no_signal": [call("Kill", task, signal=77), *over[: state == "created"],
-                              call("State", task)],
+        "kill_by_no_signal": [
+            call("Kill", task, signal=77),
+            *over[: state == "created"],
+            call("State", task),
+        ],
         "delete": [call("Delete", task), call("State", task)],
     }
 
