@@ -129,3 +129,19 @@ class Handle:
         with self._lock:
             value, self._value = self._value, None
             return value
+
+
+def descriptor(handle: Handle) -> int:
+    """Put a handle under a descriptor of the C library, which owns it from now on.
+
+    Raises:
+        OSError: There is no room for one, or this is not Windows; the handle is closed.
+    """
+    with handle:
+        if sys.platform == "win32":
+            import msvcrt
+
+            fd = msvcrt.open_osfhandle(handle.value, 0)
+            handle.release()
+            return fd
+        raise failure(ERROR_INVALID_HANDLE, handle.what)

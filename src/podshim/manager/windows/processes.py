@@ -8,18 +8,23 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import subprocess
 from typing import TYPE_CHECKING
 
 from podshim.errors import DeadlineExceededError, ResourceExhaustedError
 from podshim.manager.finished import MAX_OUTPUT, Finished
+from podshim.transport import pipes
 from podshim.transport.proactor import signalled
 from podshim.win32 import running
+from podshim.win32.handles import descriptor
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from types import TracebackType
     from typing import Self
+
+    from podshim.transport.pipes import PipeStream
 
 _SYNCHRONIZE = 0x00100000
 _TERMINATE = 1
@@ -111,45 +116,56 @@ async def run(
         DeadlineExceededError: It took too long, and was killed.
         ResourceExhaustedError: It printed more than anybody reads, and was killed.
     """
-    process = await asyncio.create_subprocess_exec(
-        *command,
-        cwd=cwd,
-        env=dict(env),
-        stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT if merge else subprocess.PIPE,
-    )
-    tasks = [asyncio.ensure_future(_collect(pipe)) for pipe in (process.stdout, process.stderr)]
-    try:
-        async with asyncio.timeout(timeout):
-            await _feed(process.stdin, stdin)
-            stdout, stderr = await asyncio.gather(*tasks)
-            return Finished(await process.wait(), stdout, stderr)
-    except TimeoutError:
-        raise DeadlineExceededError(f"{command[0]}: killed after {timeout:g} s") from None
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.wait(tasks)
-        await _end(process)
+    with contextlib.ExitStack() as stack:
+        ours: list[PipeStream] = []
+        theirs: list[int] = []
+
+        def pair(*, child_reads: bool) -> int:
+            stream, end = pipes.pipe_pair(child_reads=child_reads)
+            ours.append(stack.enter_context(stream))
+            theirs.append(descriptor(end))
+            return theirs[-1]
+
+        try:
+            output = pair(child_reads=False)
+            errors = subprocess.STDOUT if merge else pair(child_reads=False)
+            source = pair(child_reads=True) if stdin else subprocess.DEVNULL
+            process = subprocess.Popen(  # noqa: ASYNC220 - returns once the program is executed
+                command, cwd=cwd, env=env, stdin=source, stdout=output, stderr=errors
+            )
+        finally:
+            for end in theirs:
+                os.close(end)
+        stack.callback(_end, process)
+        handle = stack.enter_context(ProcessHandle(process.pid))
+        feed = ours.pop() if stdin else None
+        tasks = [asyncio.ensure_future(_collect(stream)) for stream in ours]
+        try:
+            async with asyncio.timeout(timeout):
+                if feed is not None:
+                    await _feed(feed, stdin)
+                outputs = await asyncio.gather(*tasks)
+                await handle.wait(timeout)
+        except TimeoutError:
+            raise DeadlineExceededError(f"{command[0]}: killed after {timeout:g} s") from None
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+        return Finished(process.wait(), outputs[0], b"".join(outputs[1:]))  # ended: no waiting
 
 
-async def _feed(pipe: asyncio.StreamWriter | None, data: bytes) -> None:
+async def _feed(stream: PipeStream, data: bytes) -> None:
     """Write all of standard input and close it; a program that does not read it is no error."""
-    if pipe is not None:
-        pipe.write(data)
-        with contextlib.suppress(ConnectionError):
-            await pipe.drain()
-        pipe.close()
-        with contextlib.suppress(ConnectionError):
-            await pipe.wait_closed()
+    with stream, contextlib.suppress(OSError):
+        await stream.write(data)
 
 
-async def _collect(pipe: asyncio.StreamReader | None) -> bytes:
+async def _collect(stream: PipeStream) -> bytes:
     """All that comes out of a pipe until its end."""
     parts: list[bytes] = []
     size = 0
-    while pipe is not None and (part := await pipe.read(1 << 16)):
+    while part := await stream.read(1 << 16):
         parts.append(part)
         size += len(part)
         if size > MAX_OUTPUT:
@@ -157,12 +173,8 @@ async def _collect(pipe: asyncio.StreamReader | None) -> bytes:
     return b"".join(parts)
 
 
-async def _end(process: asyncio.subprocess.Process) -> None:
-    """Kill a program unless it has ended, and close its pipes."""
-    if process.returncode is None:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            process.kill()
-    # The transport knows the pipes that a descendant may still hold open.
-    transport: asyncio.SubprocessTransport = process._transport  # type: ignore[attr-defined]  # noqa: SLF001
-    transport.close()
-    await process.wait()
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Kill a program unless it has ended."""
+    if process.poll() is None:
+        process.kill()
+        process.wait()
