@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
-from podshim.engines.hcs.documents.container import check_root, root_volume
+from podshim.engines.hcs.documents.container import root_volume
 from podshim.engines.hcs.hostprocess.container import HostProcessContainer
 from podshim.engines.hcs.hostprocess.job import HostJob
 from podshim.engines.hcs.hostprocess.launching import Launcher
@@ -80,7 +80,8 @@ class _Plan:
 def _plan(request: ContainerRequest, facts: HostFacts) -> _Plan:
     spec = Member(request.spec)
     annotations = Annotations(annotations_of(request.spec))
-    check_root(spec)
+    if spec["root"]["readonly"].flag():
+        log.warning("container %s: its files can't be read-only", request.id)
     return _Plan(
         limits=job_limits(
             spec["windows"]["resources"],
