@@ -70,7 +70,14 @@ async def test_a_child_and_its_client_over_real_pipes(name: str) -> None:
         for key in client:
             ours[key], theirs[key] = pipe_pair(child_reads=key == "stdin")
         files = {key: msvcrt.open_osfhandle(handle.release(), 0) for key, handle in theirs.items()}
-        child = await asyncio.create_subprocess_exec(sys.executable, "-c", code, **files)
+        child = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-c",
+            code,
+            stdin=files["stdin"],
+            stdout=files["stdout"],
+            stderr=files["stderr"],
+        )
         for file in files.values():
             os.close(file)
 
@@ -89,7 +96,7 @@ async def test_a_child_and_its_client_over_real_pipes(name: str) -> None:
             assert await child.wait() == 0
         await relay.drain(PATIENCE)
         await upstream.close()
-        assert await reading == [data[::-1], b"300000"]
+        assert list(await reading) == [data[::-1], b"300000"]
         for stream in client.values():
             stream.close()
     assert len(asyncio.all_tasks()) == 1
