@@ -107,7 +107,7 @@ def test_directions(
 
 
 def test_a_path_that_is_too_long(recorder: Recorder) -> None:
-    with pytest.raises(OSError, match=r"0xce|WinError 206") as caught:
+    with pytest.raises(OSError, match=r"206") as caught:
         create("\\\\.\\pipe\\" + "x" * 40_000, Descriptor(0), first=True)
     assert getattr(caught.value, "winerror", None) == 206
     assert not recorder.calls

@@ -164,7 +164,7 @@ def message_of(code: int) -> str:
         text = ctypes.FormatError(code if code < 1 << 31 else code - (1 << 32)).strip()
         if text and "no description" not in text.lower():
             return text
-    return f"winapi error 0x{code:x}"
+    return f"winapi error #{code}"
 
 
 def failure(code: int, what: str = "") -> OSError:

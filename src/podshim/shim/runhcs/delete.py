@@ -70,7 +70,7 @@ def _report_panic(bundle: Bundle, say: Callable[[str], None]) -> None:
     except FileNotFoundError:
         return
     except OSError as error:
-        say(_record("failed to open shim panic log", error=str(error)))
+        say(_record("failed to open shim panic log", error=f"read {error.filename}: {error.strerror}"))
         return
     if words:
         say(_record("found shim panic logs during delete", log=words.decode(errors="replace")))
