@@ -103,7 +103,7 @@ def test_differences_are_told_by_their_places() -> None:
 
 
 def _known(value: Any, place: str = "a") -> list[Difference]:
-    return [Difference("what", "t", "o", "w", {"case": {place: value}})]
+    return [Difference("name", "what", "t", "o", "w", {"case": {place: value}})]
 
 
 def test_a_listed_difference_passes_only_as_it_is_listed() -> None:

@@ -16,13 +16,15 @@ class Difference:
     """A known difference: one row of the documentation.
 
     Args:
-        what: what is about.
+        name: what its places are filed under in `known.json`.
+        what: what it is about.
         theirs: what the original does.
         ours: what ours does.
         why: why that is better.
         places: for each case that shows it, what ours has at each place that differs.
     """
 
+    name: str
     what: str
     theirs: str
     ours: str
@@ -67,6 +69,16 @@ def _below(place: str, part: str) -> str:
     return f"{place} > {part}" if place else part
 
 
+def _differing(theirs: Any, ours: Any) -> str:
+    """Two values; of two arrays, what is between the items that both begin and end with."""
+    if isinstance(theirs, list) and isinstance(ours, list):
+        while theirs and ours and theirs[0] == ours[0]:
+            theirs, ours = theirs[1:], ours[1:]
+        while theirs and ours and theirs[-1] == ours[-1]:
+            theirs, ours = theirs[:-1], ours[:-1]
+    return f"  theirs: {theirs!r}\n  ours:   {ours!r}"
+
+
 def judge(case: str, theirs: Any, ours: Any, known: Sequence[Difference]) -> Verdict:
     """Judge our observation of a case by the original's and by what is known to differ."""
     listed = {
@@ -76,7 +88,7 @@ def judge(case: str, theirs: Any, ours: Any, known: Sequence[Difference]) -> Ver
     for place, their, our in differences(theirs, ours):
         row, expected = listed.pop(place, (None, None))
         if row is None:
-            faults.append(f"{place}:\n  theirs: {their!r}\n  ours:   {our!r}")
+            faults.append(f"{place}:\n{_differing(their, our)}")
         elif expected != our:
             faults.append(
                 f"{place}: listed, but not so:\n  listed: {expected!r}\n  ours:   {our!r}"

@@ -70,7 +70,8 @@ def _report_panic(bundle: Bundle, say: Callable[[str], None]) -> None:
     except FileNotFoundError:
         return
     except OSError as error:
-        say(_record("failed to open shim panic log", error=f"read {error.filename}: {error.strerror}"))
+        text = f"read {error.filename}: {error.strerror}"
+        say(_record("failed to open shim panic log", error=text))
         return
     if words:
         say(_record("found shim panic logs during delete", log=words.decode(errors="replace")))
