@@ -129,12 +129,15 @@ static void add_process(HANDLE process, DWORD id, void *context)
 {
     Text *answer = context;
     Usage usage = usage_of(process);
-    FILETIME created = {0}, ignored;
+    FILETIME created = {0}, now, ignored;
     wchar_t path[MAX_PATH] = L"";
     DWORD length = ARRAYSIZE(path);
     GetProcessTimes(process, &created, &ignored, &ignored, &ignored);
-    if (!QueryFullProcessImageNameW(process, 0, path, &length) || !length)
-        return; /* it is still being made: Wine has neither its name nor its time of creation */
+    GetSystemTimeAsFileTime(&now);
+    /* Of a process that it is still making, Wine has no name, or a time of creation to come. */
+    if (!QueryFullProcessImageNameW(process, 0, path, &length) || !length ||
+        ticks_of(created) > ticks_of(now))
+        return;
     const wchar_t *last = wcsrchr(path, L'\\');
     char *name = utf8_from(last ? last + 1 : path);
     text_add(answer, answer->data[answer->length - 1] == '[' ? "{" : ",{");

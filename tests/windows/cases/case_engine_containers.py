@@ -432,7 +432,7 @@ async def test_a_terminal_is_resized(tmp_path: Path) -> None:
     async with Client(terminal=True) as client, container("ping -n 600 127.0.0.1") as made:
         await made.container.init.start()
         await made.container.init.resize(80, 25)  # it has none: nothing to do
-        spec = json.dumps({"commandLine": "ping -n 600 127.0.0.1"}).encode()
+        spec = json.dumps({"commandLine": "ping -n 600 127.0.0.1", "terminal": True}).encode()
         process = await made.container.exec("e", spec, client.stdio)
         await process.start()
         await process.resize(132, 0x10000 + 43)

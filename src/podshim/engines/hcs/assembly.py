@@ -120,7 +120,6 @@ def assemble(
     async def further(
         exec_id: str, spec: Mapping[str, object], stdio: Stdio
     ) -> HcsContainerProcess:
-        spec = {**spec, "terminal": stdio.terminal}
         process_parameters(spec, stdio)  # refuse it before anything is connected
         streams = await connect(
             request.id, stdio, setting.namespace, request.io_retry_timeout, exec_id=exec_id

@@ -66,7 +66,7 @@ async def create_process(
     service: Service, system: System, handle: Owned, parameters: str, command_line: str
 ) -> HcsProcess:
     """Create a process in a system whose handle is `handle`; see `System.create_process`."""
-    operation = f"{_CREATE}: {command_line}" if command_line else _CREATE
+    operation = f"{_CREATE}: {command_line}"
     deadline = service.deadline()
 
     def create() -> tuple[int, Completion]:
@@ -233,9 +233,12 @@ class HcsProcess:
             ),
         )
         if attempt.stage is _Stage.OPEN_SYSTEM:
-            # Without a way to the process, its whole container goes.
-            await self._system.terminate()
-            await self._system.close()
+            if self._system.exited:
+                self._release_soon()  # it has ended with its container, though nothing told so
+            else:
+                # Without a way to the process, its whole container goes.
+                await self._system.terminate()
+                await self._system.close()
             delivered = True
         else:
             delivered = self._killed_by(attempt)

@@ -96,7 +96,7 @@ class HcsContainer(WindowsContainer):
         return self._init
 
     async def exec(self, exec_id: str, spec: bytes, stdio: Stdio) -> HcsContainerProcess:
-        """Prepare a further process.
+        """Prepare a further process; it gets a console if its spec says so, whatever `stdio` says.
 
         Raises:
             InvalidArgumentError: `spec` can't be an OCI process.
@@ -232,24 +232,36 @@ class HcsContainer(WindowsContainer):
         await self._end_processes()
 
     async def _end_processes(self) -> None:
+        """Settle the ends of all processes after their container's.
+
+        They end with it, and tell so by themselves; what does not is killed, then given up.
+        """
         self._ended = True
         processes = tuple(self._processes)
         for process in processes:
             await process.container_ended()
-        if not processes:
-            return
-        waits = [asyncio.ensure_future(process.wait()) for process in processes]
-        try:
-            _, late = await asyncio.wait(waits, timeout=_LAST_WORDS)
-        finally:
-            for wait in waits:
-                wait.cancel()
-        if late:
+        for process in await _late(processes, self._parts.timeouts.release):
+            await process.end_hard()
+        for process in await _late(processes, _LAST_WORDS):
             log.warning(
-                "container %s: processes have not told of their ends", self._parts.system.id
+                "process %d of %s has not told of its end", process.pid, self._parts.system.id
             )
-            for process in processes:
-                process.lose()
+            process.lose()
+
+
+async def _late(
+    processes: Sequence[HcsContainerProcess], limit: float
+) -> list[HcsContainerProcess]:
+    """Those of the processes that have not ended within so many seconds."""
+    waits = {asyncio.ensure_future(process.wait()): process for process in processes}
+    if not waits:
+        return []
+    try:
+        _, late = await asyncio.wait(waits, timeout=limit)
+        return [waits[wait] for wait in late]
+    finally:
+        for wait in waits:
+            wait.cancel()
 
 
 def parse_process(spec: bytes) -> Spec:

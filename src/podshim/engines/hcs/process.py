@@ -133,7 +133,7 @@ class HcsContainerProcess(WindowsProcess):
         self._relay.start()
         self._watch = asyncio.create_task(self._watch_end(process))
         if self._container_ended:
-            await self._end_hard()
+            await self.end_hard()
 
     async def wait(self) -> Exit:
         """Wait for the process's end, whatever becomes of its output."""
@@ -206,14 +206,18 @@ class HcsContainerProcess(WindowsProcess):
             await self._upstream.close()
 
     async def container_ended(self) -> None:
-        """End with the container: a process that waits gets status 1, a running one is killed."""
+        """Hear that the container has ended: a process that waits to be started gets status 1."""
         self._container_ended = True
-        if self._exit is not None:
-            return
-        if self._process is not None:
-            await self._end_hard()
-        elif not self._starting:
+        if self._exit is None and self._process is None and not self._starting:
             await self._end_unstarted()
+
+    async def end_hard(self) -> None:
+        """Kill a process that runs; that it fails is logged."""
+        if self._exit is None and self._process is not None:
+            try:
+                await _kill(self._process)
+            except (ShimError, OSError) as error:
+                log.warning("process %d can't be killed: %s", self.pid, error)
 
     def lose(self) -> None:
         """Settle the end of a process that nothing will be heard of any more."""
@@ -228,20 +232,13 @@ class HcsContainerProcess(WindowsProcess):
         if self._process is None:
             self._settle(_NEVER_RAN)
             return
-        await self._end_hard()
+        await self.end_hard()
         try:
             async with asyncio.timeout(_DRAIN):
                 await self._ended.wait()
         except TimeoutError:
             log.warning("process %d is deleted, but has not told of its end", self.pid)
             self.lose()
-
-    async def _end_hard(self) -> None:
-        if self._process is not None:
-            try:
-                await _kill(self._process)
-            except (ShimError, OSError) as error:
-                log.warning("process %d can't be killed: %s", self.pid, error)
 
     async def _give_up(self) -> None:
         """Clean up after a failed start: a container that was started for it goes, too."""
