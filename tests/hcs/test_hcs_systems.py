@@ -390,3 +390,28 @@ async def test_a_guest_without_signals_is_killed_hard() -> None:
         assert "HcsTerminateProcess" in made.core.calls
         assert "HcsSignalProcess" not in made.core.calls
         await tear_down(container)
+
+
+async def test_the_end_of_a_container_ends_its_processes_by_itself() -> None:
+    async with world() as made:
+        container = await make_container(made)
+        await container.init.start()
+        await container.init_exited()
+        async with asyncio.timeout(10):
+            await container.init.wait()
+        assert "HcsOpenComputeSystem" not in made.core.calls  # nobody had to be killed
+        await tear_down(container)
+
+
+async def test_a_kill_after_the_containers_end_takes_no_handle_away() -> None:
+    async with world(release=0.01) as made:
+        system, process = await start(made)
+        made.core.faults["HcsOpenComputeSystem"] = Fault(0x8037010E)
+        made.service.notifications.deliver(1, 1, '{"ExitType":"GracefulExit"}')
+        async with asyncio.timeout(10):
+            await system.wait()
+            assert await process.kill()
+            assert not system.closed
+            assert await process.wait() == results.UNKNOWN_EXIT_CODE
+        await process.close()
+        await system.close()
