@@ -2,7 +2,8 @@
 
 `python -m windows.compare` plays ours and the original (or takes its recording, where it can't be
 had or with `--recorded`) and prints each case's verdict; with `--record` it records the original
-anew. Names of cases or subjects restrict it to these.
+anew, with `--list ROW` it files what is different and not known under a row of `known`. Names of
+cases or subjects restrict it to these.
 """
 
 import argparse
@@ -14,8 +15,8 @@ from typing import Any
 
 from windows.compare import records, troupe
 from windows.compare.cases import ALL, SUBJECTS
-from windows.compare.judge import judge
-from windows.compare.known import KNOWN
+from windows.compare.judge import differences, judge
+from windows.compare.known import KNOWN, PLACES, save
 from windows.winebox import UnavailableError, open_box, original
 
 
@@ -24,6 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m windows.compare", description=__doc__)
     parser.add_argument("--record", action="store_true", help="record the original anew")
     parser.add_argument("--recorded", action="store_true", help="don't run the original")
+    parser.add_argument("--list", metavar="ROW", help="file what is different under this row")
     parser.add_argument("names", nargs="*", help="cases or subjects; all if none is given")
     options = parser.parse_args(arguments)
     subjects = {
@@ -39,6 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with tempfile.TemporaryDirectory() as folder:
             if options.record:
                 return _record(subjects, names, Path(folder))
+            if options.list:
+                return _list(options.list, names, Path(folder))
             return _table(names, Path(folder), live=not options.recorded)
     except UnavailableError as err:
         print(f"no Windows environment here: {err}", file=sys.stderr)
@@ -63,11 +67,30 @@ def _record(subjects: dict[str, list[str]], names: list[str], folder: Path) -> i
     return bool(failed)
 
 
+def _recorded() -> dict[str, Any]:
+    return {name: seen for subject in SUBJECTS for name, seen in records.load(subject).items()}
+
+
+def _list(row: str, names: list[str], folder: Path) -> int:
+    if row not in {known.name for known in KNOWN}:
+        print(f"no such row: {row}", file=sys.stderr)
+        return 2
+    theirs = _recorded()
+    played = troupe.play(open_box(), troupe.OURS, names, folder)
+    places = {name: dict(cases) for name, cases in PLACES.items()}
+    for case in names:
+        filed = {place for cases in places.values() for place in cases.get(case, {})}
+        for place, their, our in differences(theirs[case], played[case]["observation"]):
+            if place not in filed:
+                print(f"{case}: {place}\n  theirs: {their!r}\n  ours:   {our!r}")
+                places.setdefault(row, {}).setdefault(case, {})[place] = our
+    save(places)
+    return 0
+
+
 def _table(names: list[str], folder: Path, *, live: bool) -> int:
     box = open_box()
-    theirs: dict[str, Any] = {
-        name: seen for subject in SUBJECTS for name, seen in records.load(subject).items()
-    }
+    theirs = _recorded()
     if live:
         try:
             shim = box.windows_path(original.executable(box.at))

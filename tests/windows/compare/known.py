@@ -18,7 +18,85 @@ def _row(name: str, what: str, theirs: str, ours: str, why: str) -> Difference:
     return Difference(name, what, theirs, ours, why, PLACES.get(name, {}))
 
 
-KNOWN: list[Difference] = []
+KNOWN: list[Difference] = [
+    _row(
+        "json-words",
+        "Texts about broken JSON",
+        "the words of Go's decoder, with the names of its types",
+        "what is wrong and where, with the names of the spec's members",
+        "An operator knows the spec, and neither program's types.",
+    ),
+    _row(
+        "json-members",
+        "Names of members in JSON",
+        "in capitals or not; of two of one name both count",
+        "as the OCI specification writes them; of two of one name the last counts",
+        "No program that writes specs uses the other forms, and a spec means one thing to all.",
+    ),
+    _row(
+        "folders-for-files",
+        "A folder where a file should be",
+        "Go's words for it",
+        "Windows' words for it",
+        "The failure is the same; the words come from the system.",
+    ),
+    _row(
+        "failed-start",
+        "A `start` that fails at its last steps",
+        "its server lives on, known to nobody; its files stay",
+        "ends the server and removes its files",
+        "Nothing is left behind by what has failed.",
+    ),
+    _row(
+        "dead-server",
+        "A server that dies before it serves, for bad options or a lack of them",
+        "`start` prints the address, exits with 0 and writes its files",
+        "`start` tells the server's reason, exits with 1 and writes no files",
+        "containerd shows why, and does not wait for a pipe that never comes.",
+    ),
+    _row(
+        "other-options",
+        "Options on stdin of another type, and `BootstrapParams`",
+        "the server dies, `start` succeeds",
+        "taken as bootstrap parameters, or else as no options; the server serves",
+        "containerd 2.3 sends `BootstrapParams` to shims of other names; v0.14.1 is older.",
+    ),
+    _row(
+        "identifiers",
+        "Ids that containerd would never give",
+        "used as they are, in pipe names and paths",
+        "refused: `identifier ... must match ...: invalid argument`",
+        "An id becomes a part of pipe names, paths and accounts.",
+    ),
+    _row(
+        "version",
+        "`--version`",
+        "no version, for none was set in the build",
+        "podshim's version, and that of the OCI specification",
+        "That is what it is asked for.",
+    ),
+    _row(
+        "no-events",
+        "Create while containerd's events server can't be reached",
+        "fails after five seconds",
+        "succeeds; events wait in a queue and are tried again",
+        "A container needs no events server; containerd may be starting again.",
+    ),
+    _row(
+        "crash",
+        "Requests that crash the original",
+        "the server dies with all its tasks",
+        "an error says what is wrong, or it works; the server lives",
+        "One bad request must not end a pod.",
+    ),
+    _row(
+        "hcs-codes",
+        "Codes of HCS in texts",
+        "the 0xC037.... family that `vmcompute.dll` answers with",
+        "the 0x8037.... family of `computecore.dll`",
+        "The newer interface has other numbers for the same errors.",
+    ),
+]
 
 
 def save(places: dict[str, dict[str, dict[str, Any]]]) -> None:

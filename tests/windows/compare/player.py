@@ -50,9 +50,10 @@ async def play(case: script.Case, executable: str) -> Observation:
         steps: dict[str, Any] = {}
         for number, step in enumerate(case.steps, 1):
             steps[f"{number:02} {label(step)}"] = await player.do(step)
-        raw = {"steps": steps, "events": _by_process(scene.events.seen), "effects": scene.trace()}
+        effects: Any = [one for one in scene.trace() if one["call"] not in case.ignored]
         if case.loose:
-            raw["effects"] = _by_system(scene.trace())
+            effects = _by_system(effects)
+        raw = {"steps": steps, "events": _by_process(scene.events.seen), "effects": effects}
         return cast("Observation", Names(scene.token).of(raw))
     finally:
         await scene.close()
@@ -175,7 +176,10 @@ class _Player:
             entry["stdout"] = _response(out)
         else:
             entry["stdout"] = usage.condensed(_text(out))
-        if errors := _errors(_text(err)):
+        errors = _text(err)
+        if "serve" in step.arguments:
+            errors = _without_records(errors)  # a server's log, until somebody reads its pipe
+        if errors := _errors(errors):
             entry["stderr"] = errors
         if files := self._files(step.bundle):
             entry["files"] = files
@@ -246,8 +250,7 @@ class _Player:
         except OSError:
             return {}
         crash = [line for line in text.splitlines() if line.startswith(("panic:", "fatal error:"))]
-        words = "\n".join(line for line in text.splitlines() if not line.startswith("time="))
-        return {"panic.log": crash[0] if crash else words}
+        return {"panic.log": crash[0] if crash else _without_records(text)}
 
     # -- calls
 
@@ -343,6 +346,10 @@ _TRACES = re.compile(r'time="[^"]*" level=\w+ msg=Span .*$', re.MULTILINE)
 # A server's log goes to panic.log until somebody reads its pipe; that `delete` repeats it.
 _REPEATED = re.compile(r'^.*msg="found shim panic logs during delete" log="time=.*$', re.MULTILINE)
 _TIME = re.compile(r'^time="[^"]*" ', re.MULTILINE)
+
+
+def _without_records(text: str) -> str:
+    return "\n".join(line for line in text.splitlines() if not line.startswith("time="))
 
 
 def _errors(text: str) -> str:

@@ -182,6 +182,7 @@ class Case:
         loose: more than one thing happens at a time: requests to HCS are in order for each
             compute system only.
         slow: it takes long, and should begin early.
+        ignored: calls to HCS of which chance decides whether they are made.
     """
 
     name: str
@@ -193,6 +194,7 @@ class Case:
     events: bool = True
     loose: bool = False
     slow: bool = False
+    ignored: Sequence[str] = ()
 
 
 def filled(value: Any, token: str, folder: str) -> Any:
