@@ -110,7 +110,7 @@ class Bundle:
             OSError: It can't be written; nothing is left behind.
         """
         path = self.file(name)
-        temporary = f"{self.path}/.{name}.{os.getpid()}"
+        temporary = self.file(f".{name}.{os.getpid()}")
         fd = os.open(temporary, _NEW_FILE, mode)
         try:
             try:

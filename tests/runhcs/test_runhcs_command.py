@@ -142,3 +142,7 @@ def test_what_can_be_no_name_is_refused(flag: str, value: str) -> None:
 def test_nothing_else_can_happen(words: list[str]) -> None:
     with contextlib.suppress(Answer):
         parse(words, NAME)
+
+
+def test_what_is_called_oddly_can_be_deleted() -> None:
+    assert parse([*ALL, "-id", "ö '\"", "delete"], NAME).id == "ö '\""

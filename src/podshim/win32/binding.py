@@ -189,6 +189,20 @@ def code_of(error: OSError) -> int:
     return 0 if code is None else code & 0xFFFFFFFF
 
 
+def text_of(error: OSError) -> str:
+    """An error as one line: what was done to which file, and why not, in Windows' own words.
+
+    Python's text of Windows' errors lacks the full stop at their end, which tools match on.
+    """
+    code = code_of(error)
+    why = message_of(code) if code else error.strerror or str(error) or type(error).__name__
+    if error.filename is None:
+        return why
+    if error.filename2 is not None:
+        return f"rename {error.filename} {error.filename2}: {why}"
+    return f"open {error.filename}: {why}"
+
+
 def check(result: Any, what: str = "") -> None:
     """Raise the last error if a BOOL is false, or a handle or pointer none.
 

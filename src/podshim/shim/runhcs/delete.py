@@ -20,6 +20,7 @@ from podshim import wire
 from podshim.bundle import PANIC_LOG, Bundle
 from podshim.shim.logfmt import quote
 from podshim.win32 import accounts
+from podshim.win32.binding import code_of, message_of, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -70,8 +71,7 @@ def _report_panic(bundle: Bundle, say: Callable[[str], None]) -> None:
     except FileNotFoundError:
         return
     except OSError as error:
-        text = f"read {error.filename}: {error.strerror}"
-        say(_record("failed to open shim panic log", error=text))
+        say(_record("failed to open shim panic log", error=text_of(error)))
         return
     if words:
         say(_record("found shim panic logs during delete", log=words.decode(errors="replace")))
@@ -83,7 +83,7 @@ def _delete_account(name: str, say: Callable[[str], None]) -> None:
     try:
         accounts.delete_user(name)
     except OSError as error:
-        say(f'failed to delete user "{name}": {error.strerror}\n')
+        say(f'failed to delete user "{name}": {message_of(code_of(error))}\n')
 
 
 def _record(message: str, **fields: str) -> str:

@@ -12,6 +12,7 @@ import time
 from podshim import wire
 from podshim.transport import blocking_pipe
 from podshim.ttrpc import blocking
+from podshim.win32.binding import text_of
 
 #: How long a busy pipe is tried, in s, as every client of Windows' pipes does.
 DIAL_TIMEOUT = 2.0
@@ -60,6 +61,4 @@ def _no_pid(detail: str) -> JoinError:
 
 
 def _text(error: Exception) -> str:
-    if isinstance(error, OSError) and error.filename is not None:
-        return f"open {error.filename}: {error.strerror}"
-    return getattr(error, "strerror", None) or str(error)
+    return text_of(error) if isinstance(error, OSError) else str(error)

@@ -75,12 +75,9 @@ def _answer(content: bytes) -> None:
 def _describe(error: Exception) -> str:
     """An error's text: what users can act on as it is, what nobody foresaw with its origin."""
     if isinstance(error, OSError):
-        from podshim.win32.binding import message_of
+        from podshim.win32.binding import text_of
 
-        where = f"open {os.fsdecode(error.filename)}: " if error.filename is not None else ""
-        code: int | None = getattr(error, "winerror", None)
-        # Python's own text of Windows' errors lacks the full stop at their end.
-        return f"{where}{message_of(code) if code else error.strerror or error}"
+        return text_of(error)
     if type(error).__module__.startswith("podshim."):
         return str(error)
     import traceback

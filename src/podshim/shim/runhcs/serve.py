@@ -30,6 +30,7 @@ from podshim.shim.runhcs.logpipe import LogPipe
 from podshim.shim.runhcs.server import ServeParameters, Server
 from podshim.shim.runhcs.standard import STDIN, give_up, read_stdin
 from podshim.transport import pipes
+from podshim.win32.binding import text_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -89,9 +90,7 @@ def _tell(error: BaseException, fd: int) -> None:
 
 
 def _text(error: BaseException) -> str:
-    if isinstance(error, OSError) and error.filename is not None:
-        return f"open {error.filename}: {error.strerror}"
-    return str(error) or type(error).__name__
+    return text_of(error) if isinstance(error, OSError) else str(error) or type(error).__name__
 
 
 async def _serve(
