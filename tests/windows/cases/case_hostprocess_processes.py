@@ -99,6 +99,29 @@ async def test_execs_run_in_the_same_job(tmp_path: Path) -> None:
         await finish(container)
 
 
+async def test_many_execs_at_once_keep_their_output_apart(tmp_path: Path) -> None:
+    async with host(tmp_path) as machine:
+        container = await machine.create(python(SLEEP))
+        await container.init.start()
+        code = "import sys\nfor i in range(20000): print(sys.argv[1])\nsys.exit(int(sys.argv[1]))"
+
+        async def run(number: int) -> None:
+            client = machine.client()
+            process = await container.exec(
+                f"e{number}", spec(python(code, str(number))), client.stdio
+            )
+            await process.start()
+            assert await ended(process) == number
+            await process.delete()
+            await client.ends()
+            assert client.out == f"{number}\n" * 20_000
+
+        await asyncio.gather(*(run(number) for number in range(1, 9)))
+        await container.init.terminate()
+        assert await ended(container.init) == 1
+        await container.init.terminate()
+
+
 async def test_the_inits_end_ends_what_still_runs(tmp_path: Path) -> None:
     async with host(tmp_path) as machine:
         client, other = machine.client(), machine.client()
@@ -340,8 +363,8 @@ async def test_no_handle_is_left_after_many_containers(tmp_path: Path) -> None:
     for _ in range(2):
         await cycle()
     before = handle_count()
-    for _ in range(8):
+    for _ in range(16):
         await cycle()
-    # A leak of one handle in a cycle would be eight.
-    assert handle_count() < before + 6
+    # A leak of one handle in a cycle would be sixteen; threads of the pool may have joined.
+    assert handle_count() < before + 12
     assert len(asyncio.all_tasks()) == 1

@@ -172,6 +172,19 @@ async def test_there_must_be_a_user(tmp_path: Path, user: str, text: str) -> Non
         await finish(container)
 
 
+async def test_a_user_who_cant_log_on_fails_the_start(tmp_path: Path) -> None:
+    # Wine takes every name for a group's, makes the account, and can't put it into one.
+    async with host(tmp_path) as machine:
+        container = await machine.create(
+            python("pass"), annotations={}, user={"username": "somebody"}
+        )
+        text = r"^failed to create user process token: failed to logon user: "
+        with pytest.raises(ShimError, match=text):
+            await container.init.start()
+        assert await ended(container.init) == 1
+        await finish(container)
+
+
 @pytest.mark.parametrize(
     ("spec", "text"),
     [
