@@ -9,8 +9,12 @@ import pytest
 
 from hcs.core_fake import FakeCore, Fault
 from podshim.engines.hcs.computecore import Completion, ComputeCoreDll, SystemCall
+from podshim.engines.hcs.hostservice import Service
 from podshim.engines.hcs.notifications import Event, Notifications
 from podshim.engines.hcs.operations import CallThreads, HandleClosedError, Owned, perform, submit
+from podshim.engines.hcs.results import HcsError
+from podshim.engines.hcs.system import Hcs
+from podshim.transport.streams import DuplexStream
 from windows.cases.core_contract import created
 
 
@@ -73,6 +77,19 @@ def test_a_missing_library_is_an_answer() -> None:
     assert core.cancel_operation(1) == 0x8007007E
     with pytest.raises(OSError, match=r"HcsCreateOperation|computecore"):
         core.create_operation()
+
+
+async def test_a_machine_without_the_service_is_an_error_of_the_call() -> None:
+    def open_stream(handle: int) -> DuplexStream:
+        raise AssertionError
+
+    service = Service(ComputeCoreDll, open_stream)
+    with pytest.raises(HcsError, match="hcs::CreateComputeSystem c1: ") as caught:
+        await Hcs(service).create_system("c1", "{}")
+    assert caught.value.result == 126
+    with pytest.raises(HcsError, match="hcs::OpenComputeSystem c1: "):
+        await Hcs(service).open_system("c1")
+    await service.close()
 
 
 def test_a_handle_is_closed_after_its_last_user() -> None:

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, TypeVar
 from podshim.engines.hcs.computecore import Completion
 from podshim.engines.hcs.results import failed, is_timeout
 from podshim.engines.hcs.timeouts import wait_milliseconds
-from podshim.win32.binding import normalised
+from podshim.win32.binding import code_of, normalised
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -193,7 +193,10 @@ def perform(
     Returns:
         The call's HRESULT if it failed, else the operation's, with the document of that.
     """
-    operation = core.create_operation()
+    try:
+        operation = core.create_operation()
+    except OSError as error:
+        return Completion(_hresult(error))
     try:
         result = begin(operation)
         if failed(result):
@@ -209,7 +212,10 @@ def perform(
 
 def submit(core: ComputeCore, begin: Callable[[int], int]) -> Completion:
     """Begin an operation and give it up: its end shows otherwise. Returns how the call ended."""
-    operation = core.create_operation()
+    try:
+        operation = core.create_operation()
+    except OSError as error:
+        return Completion(_hresult(error))
     try:
         result = begin(operation)
         if failed(result):
@@ -217,3 +223,9 @@ def submit(core: ComputeCore, begin: Callable[[int], int]) -> Completion:
         return Completion(result)
     finally:
         core.close_operation(operation)
+
+
+def _hresult(error: OSError) -> int:
+    """The HRESULT of an operation that could not even be made."""
+    code = code_of(error)
+    return code if failed(code) else 0x80070000 | (code & 0xFFFF)
