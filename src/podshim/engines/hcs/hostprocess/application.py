@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 #: The extension that a program's file may have unsaid.
 EXTENSION: Final = ".exe"
-_WORD: Final = re.compile(r'[^\s"]+|"[^"]*"')
+_SPACES: Final = " \t\n\r\f\v"
+_WORD: Final = re.compile(r'[^\s"]+|"[^"]*"', re.ASCII)
 
 
 def find_application(line: str, find: Callable[[str], str | None]) -> tuple[str, str]:
@@ -35,7 +36,9 @@ def find_application(line: str, find: Callable[[str], str | None]) -> tuple[str,
         ShimError: It names no program that there is.
     """
     try:
-        return _quoted(line, find) if line.lstrip().startswith('"') else _unquoted(line, find)
+        return (
+            _quoted(line, find) if line.lstrip(_SPACES).startswith('"') else _unquoted(line, find)
+        )
     except ShimError as error:
         raise ShimError(
             f'failed to get application name from commandline "{line}": {error}'
@@ -56,7 +59,7 @@ def search_path(folder: str, path: str, system: str, windows: str) -> str:
 
 
 def _quoted(line: str, find: Callable[[str], str | None]) -> tuple[str, str]:
-    name, end, _ = line.lstrip()[1:].partition('"')
+    name, end, _ = line.lstrip(_SPACES)[1:].partition('"')
     if not end:
         raise ShimError("no ending quotation mark found in command")
     found = find(name) if name else None
@@ -66,7 +69,7 @@ def _quoted(line: str, find: Callable[[str], str | None]) -> tuple[str, str]:
 
 
 def _unquoted(line: str, find: Callable[[str], str | None]) -> tuple[str, str]:
-    start = len(line) - len(line.lstrip())
+    start = len(line) - len(line.lstrip(_SPACES))
     for number, word in enumerate(_WORD.finditer(line)):
         name, rest = line[start : word.end()], line[word.end() :]
         if '"' in name:
