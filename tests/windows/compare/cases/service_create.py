@@ -4,7 +4,6 @@ import json
 from typing import Any
 
 from podshim.api.runhcs_options_pb2 import Options
-from podshim.api.types_pb2 import Mount
 from windows.compare.script import Bundle, Call, Case, Together, Typed, start
 from windows.compare.specs import (
     KIND,
@@ -34,11 +33,11 @@ def _options(url: str = "containerd.runhcs.v1.Options", **members: Any) -> Typed
     return Typed(url, Options(**members).SerializeToString(deterministic=True))
 
 
-def _mount(*options: str, kind: str = "windows-layer", target: str = "") -> Mount:
-    return Mount(type=kind, source=r"C:\scratch", target=target, options=options)
+def _mount(*options: str, kind: str = "windows-layer", target: str = "") -> dict[str, Any]:
+    return {"type": kind, "source": r"$B\pod\scratch", "target": target, "options": options}
 
 
-_PARENTS = f"parentLayerPaths={json.dumps(['base'])}"
+_PARENTS = 'parentLayerPaths=["C:/compare/$T/pod/base"]'
 _NO_LAYERS: dict[str, Any] = {"windows": {"layerFolders": []}}
 
 _SIZE = "io.microsoft.container.memory.sizeinmb"
@@ -46,7 +45,7 @@ _ISOLATED = spec(windows={"hyperv": {}})
 _VOLUME = r"\\?\Volume{3f2504e0-4f89-11d3-9a0c-0305e82c3301}"
 
 
-def _bare(*mounts: Mount) -> tuple[Any, dict[str, Any]]:
+def _bare(*mounts: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     """A spec without layers, with mounts in the request."""
     return spec(**_NO_LAYERS), {"rootfs": list(mounts)}
 
