@@ -236,9 +236,13 @@ class _Creation:
         host = self._host
         endpoints = network["endpointList"].texts()
         making = create_namespace(host.networks, host.threads)
-        namespace = await host.leftovers.finish(making, given_back)
-        self._resources.add("network namespace", namespace.release)
-        await add_endpoints(namespace, endpoints)
+        try:
+            namespace = await host.leftovers.finish(making, given_back)
+            self._resources.add("network namespace", namespace.release)
+            await add_endpoints(namespace, endpoints)
+        except ShimError as error:
+            text = f"failure while creating namespace for container: {error}"
+            raise ShimError(text) from error
         return namespace.id
 
     async def _layers(
@@ -296,10 +300,12 @@ def _read_extension(path: str) -> object:
         with open(path, "rb") as file:
             content = file.read(_MOST_EXTENSION + 1)
     except (OSError, ValueError) as error:
-        raise ShimError(f"device extension {path} can't be read: {error}") from None
+        text = getattr(error, "strerror", None) or str(error)
+        raise ShimError(f"failed to find path to driver extensions at {path}: {text}") from None
     if len(content) > _MOST_EXTENSION:
         raise InvalidArgumentError(f"device extension {path} is too large")
     try:
         return json.loads(content)
     except (ValueError, RecursionError) as error:
-        raise InvalidArgumentError(f"device extension {path} is no JSON: {error}") from None
+        text = f"failed to unmarshal extension file at {path}: {error}"
+        raise InvalidArgumentError(text) from None
