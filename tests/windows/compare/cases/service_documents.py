@@ -14,7 +14,7 @@ _GUID = "6512bd43-d9ca-6e02-c990-b0a82652dca2"
 _BASE = r"$B\pod\base"
 _EXTENSION = """{"device_category": {"name": "c", "interface_class": [{"type": "x",
 "identifier": "6512bd43-d9ca-6e02-c990-b0a82652dca2", "recurse": true}]},
-"namespace": {"ob": {"shadow": true, "symlink": [{"name": "a", "path": "b", "scope": "Local"}]}}}"""
+"namespace": {"ob": {"symlink": [{"name": "a", "path": "b", "scope": "Local"}]}}}"""
 
 
 def _windows(**members: Any) -> dict[str, Any]:
