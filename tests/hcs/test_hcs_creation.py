@@ -279,7 +279,7 @@ async def test_a_mount_whose_source_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(ShimError) as caught:
         await world.create()
     assert str(caught.value) == (
-        'failed to resolve path for mount source "C:\\data": CreateFile C:\\data: gone'
+        'failed to resolve path for mount source "C:\\\\data": CreateFile C:\\data: gone'
     )
 
 

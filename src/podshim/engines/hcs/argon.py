@@ -8,6 +8,7 @@ the compute system; `assembly` puts processes around it.
 from __future__ import annotations
 
 import functools
+import json
 import ntpath
 from typing import TYPE_CHECKING
 
@@ -101,7 +102,8 @@ class Argons:
         try:
             return await self._threads.run(f"resolve {path}", call)
         except (OSError, ShimError) as error:
-            text = f'failed to resolve path for mount source "{path}": {error}'
+            source = json.dumps(path, ensure_ascii=False)
+            text = f"failed to resolve path for mount source {source}: {error}"
             raise ShimError(text) from error
 
     async def _set_affinity(self, container_id: str, groups: Sequence[Affinity]) -> None:

@@ -269,9 +269,9 @@ class _Creation:
         try:
             path = await self._host.threads.run(f"resolve {mount.source}", resolve)
         except ShimError as error:
-            raise ShimError(
-                f'failed to resolve path for mount source "{mount.source}": {error}'
-            ) from error
+            source = json.dumps(mount.source, ensure_ascii=False)
+            text = f"failed to resolve path for mount source {source}: {error}"
+            raise ShimError(text) from error
         return MappedDirectory(path, mount.destination, read_only=mount.read_only)
 
     async def _limit(self, system: System, affinity: Sequence[Affinity]) -> None:
