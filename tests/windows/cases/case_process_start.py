@@ -199,7 +199,7 @@ async def test_a_server_that_dies_silently_fails_the_start(shim: Shim) -> None:
 
 
 async def test_a_server_that_hangs_is_killed(shim: Shim) -> None:
-    done = await shim.call("start", ENGINE="Hangs", SERVE_TIMEOUT="5")
+    done = await shim.call("start", ENGINE="Hangs", SERVE_TIMEOUT="20")
     assert (done.returncode, done.stdout) == (1, b"")
     assert b"did not serve in time" in done.stderr
     assert not shim.files()

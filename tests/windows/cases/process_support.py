@@ -24,7 +24,7 @@ KIND = "io.kubernetes.cri.container-type"
 SANDBOX = "io.kubernetes.cri.sandbox-id"
 
 #: For one call, in s.
-LIMIT = 30.0
+LIMIT = 60.0
 _SYNCHRONIZE = 0x100000
 
 
@@ -74,7 +74,7 @@ class Shim:
             capture_output=True,
             cwd=self.bundle,
             env=self.environment(**variables),
-            timeout=90,
+            timeout=180,
             check=False,
         )
 
