@@ -27,6 +27,8 @@ CIM_ON_DEVICE = 0x10
 CIM_IN_FILE = 0x20
 
 _TITLE = "hcsshim::"
+# Which of the two calls failed that tell a path: first its length, then itself.
+_FIRST, _SECOND = " (first call)", " (second call)"
 
 
 class LayerDriver(Protocol):
@@ -153,10 +155,10 @@ class VmComputeLayers:
     def mount_path(self, layer: str) -> str:
         """See `LayerDriver`."""
         title, length = _TITLE + "GetLayerMountPath", c_size_t()
-        check_hresult(_mount_path(_filter(), layer, byref(length), None), title)
+        check_hresult(_mount_path(_filter(), layer, byref(length), None), title + _FIRST)
         buffer = ctypes.create_unicode_buffer(length.value + 1)
         length.value += 1
-        check_hresult(_mount_path(_filter(), layer, byref(length), buffer), title)
+        check_hresult(_mount_path(_filter(), layer, byref(length), buffer), title + _SECOND)
         return buffer.value
 
     def id_of(self, name: str) -> UUID:
@@ -212,7 +214,8 @@ def failure_text(error: OSError) -> str:
     title = error.filename
     if not isinstance(title, str) or "!" in title:  # the export is not there
         return str(error)
-    return f"{title} failed in Win32: {error.strerror} (0x{code_of(error):x})"
+    title, blank, rest = title.partition(" ")
+    return f"{title} failed in Win32: {error.strerror} (0x{code_of(error):x}){blank}{rest}"
 
 
 def _filter() -> object:
