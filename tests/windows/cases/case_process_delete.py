@@ -11,7 +11,11 @@ from podshim.version import VERSION
 
 assert sys.platform == "win32"
 
-from windows.cases.process_support import Shim  # noqa: E402 - after the line that tells where
+from windows.cases.process_support import (  # noqa: E402 - after the line that tells where
+    Shim,
+    shim_pid,
+    shut_down,
+)
 
 MAX = 1 << 20
 
@@ -96,3 +100,15 @@ async def test_the_launcher_that_installers_make(shim: Shim) -> None:
         b"",
         b"No help topic for 'bogus'\n",
     )
+
+
+async def test_the_binary_with_its_own_engine(shim: Shim) -> None:
+    shim.program = ["containerd-shim-runhcs-v1.exe"]
+    shim.spec()
+    done = await shim.call("start")
+    assert (done.returncode, done.stdout, done.stderr) == (0, shim.address.encode(), b"")
+    assert str(await shim_pid(shim.address)) == (shim.bundle / "shim.pid").read_text()
+    await shut_down(shim.address)
+    done = await shim.call("-bundle", str(shim.bundle), "delete")
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert DeleteResponse.FromString(done.stdout).exit_status == 255
