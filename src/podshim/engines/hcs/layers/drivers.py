@@ -214,8 +214,9 @@ def failure_text(error: OSError) -> str:
     title = error.filename
     if not isinstance(title, str) or "!" in title:  # the export is not there
         return str(error)
-    title, blank, rest = title.partition(" ")
-    return f"{title} failed in Win32: {error.strerror} (0x{code_of(error):x}){blank}{rest}"
+    rest = next((rest for rest in (_FIRST, _SECOND) if title.endswith(rest)), "")
+    title = title.removesuffix(rest)
+    return f"{title} failed in Win32: {error.strerror} (0x{code_of(error):x}){rest}"
 
 
 def _filter() -> object:
