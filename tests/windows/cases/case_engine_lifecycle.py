@@ -225,7 +225,7 @@ async def test_a_vm_is_created_as_far_as_this_machine_can(tmp_path: Path) -> Non
     }
     bundle = Bundle(str(tmp_path))
     async with engine() as made:
-        with pytest.raises(ShimError, match="failed to listen for the VM's guest"):
+        with pytest.raises(ShimError, match="listen hvsock "):
             await made.create_vm(VmRequest("p@vm", bundle, spec))
         with pytest.raises(ShimError, match="has no VM"):
             await made.create_container(ContainerRequest("c", bundle, spec))

@@ -45,6 +45,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+_NO_SUCH_SOCKETS = 10047  # WSAEAFNOSUPPORT: this Windows has no Hyper-V
+
 
 @dataclass(slots=True)
 class Blueprint:
@@ -121,7 +123,7 @@ async def _build(host: VmHost, request: VmRequest, blueprint: Blueprint) -> Made
     try:
         vm = _vm_guid(await system.properties())
         listen = host.listening_for(vm)
-        listeners = await _listen(listen, blueprint.options)
+        listeners = await _listen(_explained(listen, vm), blueprint.options)
     except BaseException:
         await discard(system)
         raise
@@ -162,10 +164,24 @@ async def _listen(listen: Listen, options: WcowOptions | LcowOptions) -> Listene
                 listeners.log = await listen(WINDOWS_LOG)
             agent = WINDOWS_POLICY_AGENT if options.confidential else WINDOWS_AGENT
             listeners.agent = await listen(agent)
-    except OSError as error:
+    except ShimError:
         listeners.close()
-        raise ShimError(f"failed to listen for the VM's guest: {error}") from error
+        raise
     return listeners
+
+
+def _explained(listen: Listen, vm: UUID) -> Listen:
+    """What listens, and says where it can't."""
+
+    async def explained(service: UUID) -> GuestListener:
+        try:
+            return await listen(service)
+        except OSError as error:
+            code: int | None = getattr(error, "winerror", None)
+            why = f"socket: winapi error #{code}" if code == _NO_SUCH_SOCKETS else str(error)
+            raise ShimError(f"listen hvsock {vm}:{service}: {why}") from error
+
+    return explained
 
 
 async def _facts(host: VmHost) -> HostFacts:
@@ -243,8 +259,8 @@ async def _draw_windows(host: VmHost, request: VmRequest) -> Blueprint:
     facts = await _facts(host)
     check(options, facts)
     boot = await host.run("find boot files", bootfiles.windows, source.scratch, source.parents)
-    await _prepare_dump_folder(host, options)
     try:
+        await _prepare_dump_folder(host, options)
         document = vm_wcow.build(options, boot, facts)
     except ShimError as error:
         raise ShimError(f"error in preparing config doc: {error}") from error
@@ -259,8 +275,8 @@ async def _draw_confidential_windows(host: VmHost, options: WcowOptions, scratch
     options = replace(options, guest_state_file=state)
     facts = await _facts(host)
     check(options, facts)
-    await _prepare_dump_folder(host, options)
     try:
+        await _prepare_dump_folder(host, options)
         document = vm_confidential.build_wcow(options, disks, facts)
     except ShimError as error:
         raise ShimError(f"error in preparing config doc: {error}") from error
