@@ -154,7 +154,7 @@ KNOWN: list[Difference] = [
     ),
     _row(
         "typos",
-        "Slips in texts: `invaid`, `missing Target path` where there is one, a colon before nothing",
+        "Slips in texts: `invaid`, `missing Target path` of one that is there, a colon too many",
         "as they are",
         "put right",
         "They mislead whoever reads them.",

@@ -138,6 +138,11 @@ class _Player:
                 return (await scene.pipes[name].client()).close()
             case script.Hear(name, text):
                 return await scene.pipes[name].hear(text)
+            case script.Log(id=task):
+                return await scene.connect_log(task)
+            case script.LogLine():
+                text = await scene.pipes["log"].hear("\n")
+                return "as it should be" if _LOG_LINE.match(text) else text
         raise TypeError(step)
 
     async def _end(self, step: script.Ended | script.EndServer) -> Any:
@@ -341,6 +346,9 @@ def _response(data: bytes) -> Any:
         return _text(data)
 
 
+_LOG_LINE = re.compile(
+    r'time="\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}(?:Z|[+-]\d\d:\d\d)" level=[a-z]+ msg=\S'
+)
 # Traces of inner calls: begun where a line may have begun already.
 _TRACES = re.compile(r'time="[^"]*" level=\w+ msg=Span .*$', re.MULTILINE)
 # A server's log goes to panic.log until somebody reads its pipe; that `delete` repeats it.

@@ -235,6 +235,20 @@ class Scene:
         stream = self.pipes[name] = StreamPipe()
         await self._serve(lambda: stream, self.filled(rf"\\.\pipe\stdio-$T-{name}"))
 
+    async def connect_log(self, task: str) -> str:
+        """Connect to a server's log pipe, as `log` among the pipes, and as `client` does."""
+        path = self.filled(rf"\\.\pipe\containerd-shim-{NAMESPACE}-{task}-log")
+        loop = cast("Any", asyncio.get_running_loop())  # see _serve
+        try:
+            lost, _ = await loop.create_pipe_connection(asyncio.Protocol, path)
+        except FileNotFoundError:
+            return "no such pipe"
+        self._open.append(lost)
+        stream = self.pipes["log"] = StreamPipe()
+        found, _ = await loop.create_pipe_connection(lambda: stream, path)
+        self._open.append(found)
+        return "connected"
+
     def environment(self) -> dict[str, str]:
         """What a shim's processes get."""
         return {

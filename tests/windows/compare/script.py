@@ -131,13 +131,18 @@ class Hear(Step):
 
 @dataclass(frozen=True, slots=True)
 class Log(Step):
-    """Read a line of the shim's log from its pipe, made to appear by an unheard-of method's call.
+    """Connect to the shim's log pipe; tells whether there is one.
 
     Args:
         id: whose pipe.
     """
 
     id: str = POD
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine(Step):
+    """Wait for a line of the log; tells its form."""
 
 
 @dataclass(frozen=True, slots=True)
