@@ -22,7 +22,7 @@ def _fails(call: str, result: str = "0x80070005", **more: Any) -> dict[str, Any]
 _LATER = {"stage": "completion"}
 _ANSWER = (
     '{"Error":-2143878907,"ErrorMessage":"told to fail","ErrorEvents":[{"Message":"a detail",'
-    '"Provider":"' + "6512bd43-d9ca-6e02-c990-b0a82652dca2" + '","EventId":7}]}'
+    '"Provider":"a provider","EventId":7}]}'
 )
 
 _MEMORY = Typed("types.containerd.io/opencontainers/runtime-spec/1/WindowsResources",
