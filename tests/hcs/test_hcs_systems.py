@@ -365,6 +365,7 @@ async def test_a_linux_guest_gets_processes_and_signals_as_linux_has_them() -> N
         await tear_down(container)
     sent = {name: json.loads(text) for name, text in made.core.documents if text.startswith("{")}
     assert sent["HcsSignalProcess"] == {"Signal": 10}
+    assert ("HcsSignalProcess", '{"Signal":10}') in made.core.documents  # without needless spaces
     processes = [text for name, text in made.core.documents if name == "HcsCreateProcess"]
     assert "OciProcess" not in json.loads(processes[0])
     assert json.loads(processes[1])["OciProcess"]["args"] == ["sh"]

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import json
 import logging
 from dataclasses import dataclass
 from enum import Enum
@@ -25,6 +24,7 @@ from podshim.engines.hcs.computecore import (
     ProcessCall,
     ProcessInformation,
 )
+from podshim.engines.hcs.documents.jsontext import dumps
 from podshim.engines.hcs.ending import Ending, EndKind
 from podshim.engines.hcs.notifications import Event, EventType
 from podshim.engines.hcs.operations import HandleClosedError, Owned
@@ -211,7 +211,7 @@ class HcsProcess:
         Raises:
             HcsError: The service refuses.
         """
-        done = await self._call("hcs::Process::Signal", ProcessCall.SIGNAL, json.dumps(options))
+        done = await self._call("hcs::Process::Signal", ProcessCall.SIGNAL, dumps(options))
         return self._delivered("hcs::Process::Signal", done)
 
     async def kill(self) -> bool:
@@ -295,8 +295,7 @@ class HcsProcess:
 
     async def _modify(self, name: str, settings: Mapping[str, object]) -> None:
         operation = f"hcs::Process::{name}"
-        text = json.dumps(settings, separators=(",", ":"))
-        done = await self._call(operation, ProcessCall.MODIFY, text)
+        done = await self._call(operation, ProcessCall.MODIFY, dumps(settings))
         results.check(done.result, done.document, operation, self.subject)
 
     async def _call(self, operation: str, call: ProcessCall, document: str) -> Completion:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any  # Any: members of parsed JSON documents
 from podshim.engines.hcs import operations, results
 from podshim.engines.hcs.computecore import EVENTS_WITH_MIGRATION, SystemCall
 from podshim.engines.hcs.computeprocess import HcsProcess, create_process
+from podshim.engines.hcs.documents.jsontext import dumps
 from podshim.engines.hcs.ending import Ending, EndKind
 from podshim.engines.hcs.notifications import Event, EventType
 from podshim.engines.hcs.operations import HandleClosedError, Owned
@@ -298,7 +299,7 @@ class System:
         Raises:
             HcsError: The service does not tell.
         """
-        query = json.dumps({"PropertyTypes": [*types]} if types else {}, separators=(",", ":"))
+        query = dumps({"PropertyTypes": [*types]} if types else {})
         done = await self._call(operation, SystemCall.PROPERTIES, query)
         answer = _parse(done.document, operation, self.id)
         if not isinstance(answer, dict):
@@ -315,7 +316,7 @@ class System:
             HcsError: The service refuses.
         """
         if isinstance(settings, Mapping):
-            settings = json.dumps(settings, separators=(",", ":"), ensure_ascii=False)
+            settings = dumps(settings)
         await self._call("hcs::System::Modify", SystemCall.MODIFY, settings)
 
     async def create_process(self, parameters: str, *, command_line: str = "") -> HcsProcess:
