@@ -144,6 +144,7 @@ def test_timeouts_can_be_changed_by_the_environment() -> None:
             "HCSSHIM_TIMEOUT_SYSTEMCREATE": "7",
             "HCSSHIM_TIMEOUT_SYSTEMSTART": "0",
             "HCSSHIM_TIMEOUT_SYSTEMPAUSE": "-3",
+            "HCSSHIM_TIMEOUT_SYSTEMRESUME": "9" * 5000,
             "HCSSHIM_TIMEOUT_SYSTEMSAVE": "1.5",
             "HCSSHIM_TIMEOUT_SYSCALLWATCHER": "٣",
             "HCSSHIM_TIMEOUT_GCSCONNECTION": "600",

@@ -416,3 +416,19 @@ async def test_a_kill_after_the_containers_end_takes_no_handle_away() -> None:
             assert await process.wait() == results.UNKNOWN_EXIT_CODE
         await process.close()
         await system.close()
+
+
+async def test_what_was_begun_for_nobody_is_waited_for_at_the_engines_end() -> None:
+    async with world() as made:
+        gate = threading.Event()
+        made.core.faults["HcsCreateComputeSystem"] = Fault(gate=gate)
+        task = asyncio.ensure_future(made.hcs.create_system("c1", DOCUMENT))
+        async with asyncio.timeout(10):
+            while "HcsCreateComputeSystem" not in made.core.calls:  # noqa: ASYNC110
+                await asyncio.sleep(0.005)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            asyncio.get_running_loop().call_later(0.05, gate.set)
+            await made.service.close()
+        assert made.core.calls[-2:] == ["HcsTerminateComputeSystem", "HcsCloseComputeSystem"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -24,7 +24,8 @@ class Leftovers:
     """The owner of work that nobody waits for, on one loop."""
 
     def __init__(self) -> None:
-        self._tasks: set[asyncio.Task[None]] = set()
+        # Any: what is made for cancelled callers differs, and is only undone.
+        self._tasks: set[asyncio.Task[Any]] = set()
 
     def spawn(self, work: Coroutine[None, None, None], name: str) -> asyncio.Task[None]:
         """Let something go on that nobody waits for; it must not raise."""
@@ -47,6 +48,7 @@ class Leftovers:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
             if not task.cancelled():
+                self._tasks.add(task)
                 task.add_done_callback(functools.partial(self._undo, undo))
             raise
 
@@ -60,5 +62,6 @@ class Leftovers:
     def _undo(
         self, undo: Callable[[T], Coroutine[None, None, None]], done: asyncio.Task[T]
     ) -> None:
+        self._tasks.discard(done)
         if not done.cancelled() and done.exception() is None:
             self.spawn(undo(done.result()), "hcs-undo")

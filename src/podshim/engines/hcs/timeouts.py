@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,9 @@ if TYPE_CHECKING:
 
 #: The longest wait that is not for ever, in ms.
 _LONGEST = 0xFFFFFFFE
+
+#: More digits than these no limit needs.
+_SECONDS = re.compile(r"[0-9]{1,18}")
 
 _VARIABLES = {
     "create": "HCSSHIM_TIMEOUT_SYSTEMCREATE",
@@ -53,7 +57,7 @@ class Timeouts:
         changed: dict[str, float] = {}
         for name, variable in _VARIABLES.items():
             text = environment.get(variable, "")
-            if text.isascii() and text.isdecimal() and int(text) > 0:
+            if _SECONDS.fullmatch(text) and int(text) > 0:
                 changed[name] = float(int(text))
         return cls(**changed)
 
