@@ -1,6 +1,6 @@
 """The folder that containerd hands a shim for each container, and the files that podshim adds.
 
-containerd writes `config.json`, `rootfs/`, `log` (a fifo) and more (reference 2.11); podshim adds
+containerd writes `config.json`, `rootfs/`, `log` (a fifo) and more; podshim adds
 `address`, `shim.pid`, `panic.log` and `exit.json`, and an engine its own. Files are written
 beside their name and renamed, so that a reader never sees half of one, and are for root alone
 unless the contract says otherwise.

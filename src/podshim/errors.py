@@ -115,7 +115,7 @@ class DeadlineExceededError(ShimError):
 
 
 def status_of(error: BaseException) -> tuple[Code, str]:
-    """Translate an exception to a status code and its message (reference 1.9).
+    """Translate an exception to a status code and its message.
 
     Args:
         error: Whatever a handler raised. An error that carries a `code` keeps it; the errors of
