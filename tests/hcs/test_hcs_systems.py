@@ -432,3 +432,39 @@ async def test_what_was_begun_for_nobody_is_waited_for_at_the_engines_end() -> N
             asyncio.get_running_loop().call_later(0.05, gate.set)
             await made.service.close()
         assert made.core.calls[-2:] == ["HcsTerminateComputeSystem", "HcsCloseComputeSystem"]
+
+
+async def test_the_container_of_an_init_that_fails_to_start_is_closed_after_its_end() -> None:
+    async with world() as made:
+        container = await make_container(made)
+        made.core.faults["HcsCreateProcess"] = Fault(0x80070002)
+        made.core.faults["HcsTerminateComputeSystem"] = Fault(stage="never")
+        starting = asyncio.ensure_future(container.init.start())
+        async with asyncio.timeout(10):
+            while "HcsTerminateComputeSystem" not in made.core.calls:  # noqa: ASYNC110
+                await asyncio.sleep(0.005)
+            await asyncio.sleep(0.02)
+            assert "HcsCloseComputeSystem" not in made.core.calls
+            made.core.exit_system("c1", "ForcedExit")
+            with pytest.raises(HcsError, match="hcs::System::CreateProcess: x c1:"):
+                await starting
+        assert made.core.calls[-1] == "HcsCloseComputeSystem"
+        await tear_down(container)
+
+
+async def test_a_process_that_cannot_be_freed_keeps_nothing_else(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with world() as made:
+        container = await make_container(made)
+        process = await container.exec("e", b"{}", Stdio())
+
+        async def fail() -> None:
+            raise OSError(6, "no handle")
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(process, "delete", fail)
+            await tear_down(container)
+        assert made.core.open_handles == 0
+        await process.delete()
+    assert "no handle" in caplog.text

@@ -136,11 +136,8 @@ class HcsContainer(WindowsContainer):
         if not self._ended:
             await self._end(self._parts.system.terminate, self._parts.timeouts.terminate)
         for process in tuple(self._processes):
-            await process.delete()
-        try:
-            await self._parts.resources.release()
-        except (ShimError, OSError) as error:
-            log.error("container %s: %s", self._parts.system.id, error)
+            await self._attempt(process.delete())
+        await self._attempt(self._parts.resources.release())
         await self._parts.system.close()
         await asyncio.wait((self._watch,))
 
@@ -192,6 +189,12 @@ class HcsContainer(WindowsContainer):
             ShimError: It can't be mapped.
         """
         await self._parts.updates.add_mount(host_path, container_path, read_only=read_only)
+
+    async def _attempt(self, work: Awaitable[None]) -> None:
+        try:
+            await work
+        except (ShimError, OSError) as error:
+            log.error("container %s: %s", self._parts.system.id, error)
 
     async def _ask(self, what: str, call: str) -> Mapping[str, object]:
         try:

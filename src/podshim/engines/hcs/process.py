@@ -41,6 +41,8 @@ log = logging.getLogger(__name__)
 _NEVER_RAN = 1
 #: How long output may take after the process's end, s.
 _DRAIN = 1.0
+#: How long the container of an init that could not be started may take to end, s.
+_TERMINATION = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,8 +247,14 @@ class HcsContainerProcess(WindowsProcess):
         self._settle(_NEVER_RAN)
         await self._upstream.close()
         if self._started_container:
-            await _attempt(self._system.terminate())
+            await _attempt(self._end_container())
             await _attempt(self._system.close())
+
+    async def _end_container(self) -> None:
+        """End the container: what it is made from must not go before it."""
+        await self._system.terminate()
+        async with asyncio.timeout(_TERMINATION):
+            await self._system.wait()
 
     async def _watch_end(self, process: ComputeProcess) -> None:
         try:
