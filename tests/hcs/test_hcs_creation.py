@@ -228,6 +228,15 @@ async def test_a_volume_of_somebody_else_is_not_mounted(tmp_path: Path) -> None:
     assert world.record.names == ["id_of", "create_system"]
 
 
+async def test_layers_of_somebody_elses_volume_that_windows_does_not_know(tmp_path: Path) -> None:
+    windows = {"layerFolders": ["C:\\layers\\base", "s"]}
+    world = World(tmp_path, {"root": {"path": VOLUME}, "windows": windows})
+    world.record.faults["id_of"] = [win32("hcsshim::NameToGuid", 0x57)]
+    with pytest.raises(ShimError, match=r"^hcsshim::NameToGuid failed in Win32: .* \(0x57\)$"):
+        await world.create()
+    assert world.record.names == ["id_of"]
+
+
 async def test_a_volume_needs_no_layers(tmp_path: Path) -> None:
     world = World(tmp_path, {"root": {"path": VOLUME}, "windows": {}})
     await world.create()

@@ -20,8 +20,6 @@ def test_both_spellings_of_a_condition_are_one(family: int) -> None:
     assert results.is_already_stopped(family | 0x110)
     assert results.is_already_stopped(family | 0x11F)
     assert results.is_invalid_state(family | 0x105)
-    assert results.is_not_supported(family | 0x10B)
-    assert results.is_not_supported(family | 0x10D)
     assert results.is_timeout(family | 0x118)
     for low in (0x103, 0x10E, 0x110):
         assert results.is_end_under_way(family | low)
@@ -34,8 +32,6 @@ def test_codes_of_windows_have_their_classes() -> None:
     assert results.is_not_exist(0x490)
     assert results.is_already_stopped(0x490)
     assert results.is_process_gone(0x490)
-    assert results.is_not_supported(0xD)
-    assert results.is_not_supported(0x32)
     for code in (5, 6, 0x490):
         assert results.is_out_of_reach(code)
     for code in (0, 5, 0x57, 0x10E, 0x110, 0x80070110):

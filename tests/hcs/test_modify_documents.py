@@ -9,6 +9,7 @@ from podshim.engines.hcs.documents.limits import Affinity
 from podshim.engines.hcs.documents.modify import ContainerUpdate, container_update
 from podshim.engines.hcs.documents.mounts import MappedDirectory
 from podshim.errors import InvalidArgumentError, ShimError, UnimplementedError
+from podshim.hcsspec.addedmounts import check_added_mount
 from podshim.hcsspec.annotations import Annotations
 from podshim.hcsspec.reading import Member
 
@@ -106,7 +107,7 @@ def test_wrong_updates_are_refused(resources: Any) -> None:
 
 
 def test_mounts_that_can_be_added() -> None:
-    modify.check_added_mount("C:\\a", "C:\\b")
+    check_added_mount("C:\\a", "C:\\b")
     added = modify.add_directory(MappedDirectory("C:\\a", "C:\\b", read_only=True))
     assert added == {
         "ResourcePath": "Container/MappedDirectories",
@@ -141,7 +142,7 @@ def test_mounts_that_can_be_added() -> None:
 )
 def test_mounts_that_can_not_be_added(arguments: tuple[str, ...], text: str) -> None:
     with pytest.raises(ShimError) as caught:
-        modify.check_added_mount(*arguments)
+        check_added_mount(*arguments)
     assert str(caught.value) == text
 
 

@@ -19,7 +19,6 @@ from podshim.win32.binding import (
     ERROR_ACCESS_DENIED,
     ERROR_INVALID_HANDLE,
     ERROR_NOT_FOUND,
-    ERROR_NOT_SUPPORTED,
     message_of,
     normalised,
 )
@@ -27,14 +26,9 @@ from podshim.win32.binding import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-ERROR_INVALID_DATA = 13
 
-HCS_E_INVALID_STATE = 0x80370105
 #: Spelled as the older library does: it is an error of ours, not an answer.
 UNEXPECTED_EXIT = 0xC0370106
-HCS_E_SYSTEM_NOT_FOUND = 0x8037010E
-HCS_E_SYSTEM_ALREADY_STOPPED = 0x80370110
-HCS_E_OPERATION_TIMEOUT = 0x80370118
 HCS_E_SERVICE_DISCONNECT = 0x8037011E
 HCS_E_PROCESS_ALREADY_STOPPED = 0x8037011F
 
@@ -44,9 +38,6 @@ _FACILITY_HCS = 0x00370000
 # Conditions of the service: the low halves of its codes.
 _PENDING = 0x103
 _INVALID_STATE = 0x105
-_UNEXPECTED_EXIT = 0x106
-_UNKNOWN_MESSAGE = 0x10B
-_INVALID_JSON = 0x10D
 _NOT_FOUND = 0x10E
 _ALREADY_STOPPED = 0x110
 _TIMEOUT = 0x118
@@ -88,14 +79,6 @@ def is_already_stopped(code: int) -> bool:
 def is_invalid_state(code: int) -> bool:
     """Whether a code says that the object is in no state for the operation."""
     return condition(code) == _INVALID_STATE
-
-
-def is_not_supported(code: int) -> bool:
-    """Whether a code says that this host does not know what it was asked for."""
-    return condition(code) in {_UNKNOWN_MESSAGE, _INVALID_JSON} or code in {
-        ERROR_INVALID_DATA,
-        ERROR_NOT_SUPPORTED,
-    }
 
 
 def is_timeout(code: int) -> bool:

@@ -14,6 +14,7 @@ from podshim.engines.hcs.documents import modify
 from podshim.engines.hcs.documents.jsontext import dumps
 from podshim.engines.hcs.documents.mounts import MappedDirectory
 from podshim.errors import InvalidArgumentError
+from podshim.hcsspec.addedmounts import check_added_mount
 from podshim.hcsspec.reading import Member
 
 if TYPE_CHECKING:
@@ -80,6 +81,6 @@ class ArgonUpdates:
         Raises:
             ShimError: It is none, can't be mapped, or the service refuses.
         """
-        modify.check_added_mount(host_path, container_path)
+        check_added_mount(host_path, container_path)
         directory = MappedDirectory(await self._resolve(host_path), container_path, read_only)
         await self._system.modify(dumps(modify.add_directory(directory)))

@@ -18,6 +18,7 @@ from google.protobuf.message import DecodeError
 from google.protobuf.message_factory import GetMessageClass
 
 from podshim.errors import InvalidArgumentError, ShimError
+from podshim.hcsspec.addedmounts import check_added_mount
 from podshim.hcsspec.reading import Member
 
 if TYPE_CHECKING:
@@ -37,7 +38,6 @@ _OTHERS = {f"{_OCI}Spec", f"{_OCI}Process"}
 CPU_GROUP = "io.microsoft.virtualmachine.cpugroup.id"
 
 _UNSUPPORTED = "update resources must be of type *WindowsResources or *LinuxResources"
-_NOT_FOLDERS = ("sandbox://", "sandbox-tmp://", "hugepages://", "\\\\.\\pipe", "uvm://")
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +131,7 @@ async def change_container(container: WindowsContainer, wanted: Wanted, *, is_li
             )
         await container.update(wanted.json)
     elif isinstance(wanted, ContainerMount):
-        check_mount(wanted)
+        check_added_mount(wanted.host_path, wanted.container_path, wanted.type)
         await container.add_mount(
             wanted.host_path, wanted.container_path, read_only=wanted.read_only
         )
@@ -139,21 +139,6 @@ async def change_container(container: WindowsContainer, wanted: Wanted, *, is_li
         await container.update(wanted.json)
     else:
         raise ShimError(_UNSUPPORTED)
-
-
-def check_mount(mount: ContainerMount) -> None:
-    """Refuse a mount that can't be added to a running container.
-
-    Raises:
-        ShimError: A path is missing, or it is something else than a folder of the host.
-    """
-    if not mount.host_path or not mount.container_path:
-        raise ShimError("invalid OCI spec - a mount must have both host and container path set")
-    if mount.type or mount.host_path.startswith(_NOT_FOLDERS):
-        raise ShimError(
-            f"invalid mount type {mount.type}. Currently only host volumes/directories can be"
-            " mounted to running containers"
-        )
 
 
 def for_guest(resources: Resources, *, linux: bool) -> bytes:

@@ -24,31 +24,19 @@ if TYPE_CHECKING:
 CONTAINER_MEMORY = "Container/Memory/SizeInMB"
 CONTAINER_PROCESSOR = "Container/Processor"
 CONTAINER_DIRECTORIES = "Container/MappedDirectories"
-CONTAINER_PIPES = "Container/MappedPipes"
-CONTAINER_DEVICES = "Container/Devices/Generic"
-CONTAINER_REGISTRY_FLUSH = "Container/RegistryFlushState"
 
-VM_GPU = "VirtualMachine/ComputeTopology/Gpu"
 VM_MEMORY = "VirtualMachine/ComputeTopology/Memory/SizeInMB"
 VM_CPU_GROUP = "VirtualMachine/ComputeTopology/Processor/CpuGroup"
-VM_IDLED_PROCESSORS = "VirtualMachine/ComputeTopology/Processor/IdledProcessors"
-VM_FREQUENCY_CAP = "VirtualMachine/ComputeTopology/Processor/CpuFrequencyPowerCap"
 VM_LIMITS = "VirtualMachine/ComputeTopology/Processor/Limits"
-VM_COM_PORT = "VirtualMachine/Devices/ComPorts/{}"
-VM_FLEXIBLE_IOV = "VirtualMachine/Devices/FlexibleIov/{}"
-VM_LICENSING = "VirtualMachine/Devices/Licensing"
 VM_PIPE = "VirtualMachine/Devices/MappedPipes/{}"
 VM_NETWORK_ADAPTER = "VirtualMachine/Devices/NetworkAdapters/{}"
 VM_PLAN9_SHARES = "VirtualMachine/Devices/Plan9/Shares"
 VM_SCSI = "VirtualMachine/Devices/Scsi/{}/Attachments/{}"
-VM_SHARED_MEMORY = "VirtualMachine/Devices/SharedMemory/Regions"
 VM_PCI = "VirtualMachine/Devices/VirtualPci/{}"
 VM_PMEM = "VirtualMachine/Devices/VirtualPMem/Devices/{}"
 VM_PMEM_MAPPING = "VirtualMachine/Devices/VirtualPMem/Devices/{}/Mappings/{}"
 VM_SMB_SHARES = "VirtualMachine/Devices/VirtualSmb/Shares"
 VM_SOCKET_SERVICE = "VirtualMachine/Devices/HvSocket/HvSocketConfig/ServiceTable/{}"
-
-_NOT_MOUNTABLE = ("sandbox://", "sandbox-tmp://", "hugepages://", "\\\\.\\pipe", "uvm://")
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,26 +133,6 @@ def container_update(
         settings = Cpu(count, cpu.maximum, cpu.weight).document()
         requests.append(request(CONTAINER_PROCESSOR, "Update", settings))
     return ContainerUpdate(tuple(requests), affinity)
-
-
-def check_added_mount(host_path: str, container_path: str, kind: str = "") -> None:
-    """Refuse what can't be mounted into a running Windows container.
-
-    Args:
-        host_path: The folder.
-        container_path: Where it shall appear.
-        kind: The mount's type; only folders, which have none, can be added.
-
-    Raises:
-        ShimError: It is something else, or a path is missing.
-    """
-    if not host_path or not container_path:
-        raise ShimError("invalid OCI spec - a mount must have both host and container path set")
-    if kind or host_path.startswith(_NOT_MOUNTABLE):
-        raise ShimError(
-            f"invalid mount type {kind}. Currently only host volumes/directories can be mounted"
-            " to running containers"
-        )
 
 
 def add_directory(directory: MappedDirectory) -> Json:

@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 PROCESS_LIST = "ProcessList"
 STATISTICS = "Statistics"
 MEMORY = "Memory"
-SYSTEM_GUID = "SystemGUID"
-GUEST_CONNECTION = "GuestConnection"
 PROCESSOR_TOPOLOGY = "ProcessorTopology"
 CREDENTIAL_GUARD = "ContainerCredentialGuard"
 

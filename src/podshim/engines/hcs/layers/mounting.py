@@ -117,9 +117,13 @@ def document_layers(parents: Sequence[str], using: Drivers) -> tuple[Layer, ...]
     """Layers that are folders, as they go into a document. Blocks.
 
     Raises:
-        OSError: Windows does not tell their ids.
+        ShimError: Windows does not tell their ids.
     """
-    return tuple(Layer(str(identifier), path) for identifier, path in _identified(parents, using))
+    try:
+        identified = _identified(parents, using)
+    except OSError as error:
+        raise ShimError(failure_text(error)) from error
+    return tuple(Layer(str(identifier), path) for identifier, path in identified)
 
 
 def volume_of(container_id: str) -> uuid.UUID:

@@ -14,6 +14,7 @@ from podshim.engines.hcs.documents import modify
 from podshim.engines.hcs.documents.modify import guest_request
 from podshim.engines.hcs.documents.mounts import MappedDirectory
 from podshim.errors import InvalidArgumentError, UnimplementedError
+from podshim.hcsspec.addedmounts import check_added_mount
 from podshim.hcsspec.reading import Member
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ class GuestUpdates:
         """
         if not self._vm.windows:
             raise UnimplementedError("adding mounts to running Linux containers")
-        modify.check_added_mount(host_path, container_path)
+        check_added_mount(host_path, container_path)
         held = await self._vm.vsmb.add(host_path, read_only=read_only)
         directory = MappedDirectory(held.guest_path, container_path, read_only)
         try:
