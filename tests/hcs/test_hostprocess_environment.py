@@ -124,19 +124,29 @@ def test_parameters() -> None:
             "cwd": "C:\\x",
             "user": {"username": "u"},
             "env": ["A=1", "B=", "C"],
+            "terminal": True,
             "consoleSize": {"height": 3, "width": 100000},
         }
     )
     assert found.command_line == '"a b" c'
     assert (found.folder, found.user, found.environment) == ("C:\\x", "u", {"A": "1"})
-    assert (found.width, found.height) == (32767, 3)
+    assert (found.terminal, found.width, found.height) == (True, 32767, 3)
     bare = parameters_of({"commandLine": "x  y", "args": ["z"]})
-    assert (bare.command_line, bare.width, bare.height) == ("x  y", 80, 25)
+    assert (bare.command_line, bare.terminal) == ("x  y", False)
+    assert (bare.width, bare.height) == (80, 25)
 
 
 @pytest.mark.parametrize(
     "process",
-    [{"args": "x"}, {"args": [5]}, {"user": "u"}, {"cwd": 1}, {"env": {}}, {"consoleSize": [1, 2]}],
+    [
+        {"args": "x"},
+        {"args": [5]},
+        {"user": "u"},
+        {"cwd": 1},
+        {"env": {}},
+        {"consoleSize": [1, 2]},
+        {"terminal": 1},
+    ],
 )
 def test_parameters_of_a_wrong_type(process: dict[str, Any]) -> None:
     with pytest.raises(InvalidArgumentError, match="process: "):

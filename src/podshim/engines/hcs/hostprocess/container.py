@@ -219,9 +219,7 @@ class HostProcessContainer(WindowsContainer):
         upstream = await connect(
             self.id, stdio, self._namespace, self._io_retry_timeout, exec_id=exec_id
         )
-        made = HostProcess(
-            self._launcher, parameters, upstream, terminal=stdio.terminal, is_init=not exec_id
-        )
+        made = HostProcess(self._launcher, parameters, upstream, is_init=not exec_id)
         self._processes = {one for one in self._processes if not one.deleted} | {made}
         return made
 

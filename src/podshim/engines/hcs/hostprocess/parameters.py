@@ -26,6 +26,7 @@ class Parameters:
         user: Whom it wants to run as.
         folder: Where it wants to start; empty for the root file system's place.
         environment: Its own variables.
+        terminal: Whether it gets a console.
         width: Of a console, in characters.
         height: Of a console, in lines.
     """
@@ -34,6 +35,7 @@ class Parameters:
     user: str
     folder: str
     environment: Mapping[str, str]
+    terminal: bool = False
     width: int = _WIDTH
     height: int = _HEIGHT
 
@@ -51,6 +53,7 @@ def parameters_of(process: Mapping[str, object]) -> Parameters:
         user=spec["user"]["username"].text(),
         folder=spec["cwd"].text(),
         environment=documents.environment(spec["env"].texts()),
+        terminal=spec["terminal"].flag(),
         width=min(size["width"].unsigned(32) or _WIDTH, _MOST),
         height=min(size["height"].unsigned(32) or _HEIGHT, _MOST),
     )

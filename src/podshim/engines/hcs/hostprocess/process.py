@@ -57,7 +57,6 @@ class HostProcess(WindowsProcess):
     Args:
         launcher: What all processes of the container have in common.
         parameters: What it shall be.
-        terminal: Whether it gets a console.
         upstream: The client's streams, connected; owned from now on.
         is_init: Whether its failed start is the container's end.
     """
@@ -68,13 +67,11 @@ class HostProcess(WindowsProcess):
         parameters: Parameters,
         upstream: Upstream,
         *,
-        terminal: bool,
         is_init: bool,
     ) -> None:
         self._launcher = launcher
         self._parameters = parameters
         self._upstream = upstream
-        self._terminal = terminal
         self._is_init = is_init
         self._pid = 0
         self._process: Handle | None = None
@@ -218,7 +215,10 @@ class HostProcess(WindowsProcess):
     async def _create(self) -> None:
         new = await self._launcher.prepare(self._parameters)
         size = self._parameters.width, self._parameters.height
-        streams = await console_streams(*size) if self._terminal else pipe_streams(self._upstream)
+        if self._parameters.terminal:
+            streams = await console_streams(*size)
+        else:
+            streams = pipe_streams(self._upstream)
         try:
             process, pid = await asyncio.to_thread(
                 create_process, self._launcher.with_streams(new, streams)
