@@ -9,7 +9,7 @@ from typing import Any
 
 _GUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 # A file's name before it is renamed.
-_TEMPORARY = re.compile(r"(?<=[\\/])(?:\d{6,}|\.[a-z.]+\.\d+)(?=\W)")
+_TEMPORARY = re.compile(r"(?:(?<=\\)\d{6,}|(?<=[\\/])\.[a-z.]+\.\d+)(?=\W)")
 _PID = re.compile(r"(?<=\$T:)\d+(?=: )")  # in the text of an error about a process
 _PID_MEMBERS = frozenset({"pid", "shim_pid", "task_pid", "process_id", "process", "ProcessId"})
 _TIME_MEMBERS = frozenset({"created_at", "timestamp", "container_start_time", "exited_at"})

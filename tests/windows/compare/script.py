@@ -213,8 +213,9 @@ def filled(value: Any, token: str, folder: str) -> Any:
     if isinstance(value, list | tuple):
         return [filled(one, token, folder) for one in value]
     if isinstance(value, Typed):
-        text = value.value if isinstance(value.value, bytes | str) else json.dumps(value.value)
-        return Typed(filled(value.type_url, token, folder), filled(text, token, folder))
+        inner = filled(value.value, token, folder)
+        text = inner if isinstance(inner, bytes | str) else json.dumps(inner)
+        return Typed(filled(value.type_url, token, folder), text)
     return value
 
 
