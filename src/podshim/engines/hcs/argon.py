@@ -8,7 +8,6 @@ the compute system; `assembly` puts processes around it.
 from __future__ import annotations
 
 import functools
-import json
 import ntpath
 from typing import TYPE_CHECKING
 
@@ -102,8 +101,7 @@ class Argons:
         try:
             return await self._threads.run(f"resolve {path}", call)
         except (OSError, ShimError) as error:
-            source = json.dumps(path, ensure_ascii=False)
-            text = f"failed to resolve path for mount source {source}: {error}"
+            text = f"failed to resolve path for hostPath {path}: {error}"
             raise ShimError(text) from error
 
     async def _set_affinity(self, container_id: str, groups: Sequence[Affinity]) -> None:
