@@ -52,7 +52,7 @@ def end(daemon: Daemon, name: str) -> None:
     wait_for(lambda: daemon.tasks()[name][1] == "STOPPED", "end of the task")
     daemon.ctr("tasks", "rm", name)
     daemon.ctr("containers", "rm", name)
-    assert not daemon.bundle(name).exists()
+    wait_for(lambda: not daemon.has_bundle(name), "end of the bundle")
 
 
 def test_a_container_runs_to_its_end(daemon: Daemon, name: str) -> None:
@@ -74,7 +74,7 @@ def test_a_container_runs_to_its_end(daemon: Daemon, name: str) -> None:
         assert events(f'"{name}"') == LIFE
         end(daemon, first)
     assert daemon.tasks() == {}
-    assert not daemon.bundle(name).exists()
+    wait_for(lambda: not daemon.has_bundle(name), "end of the bundle")
     assert daemon.errors() == []
 
 
@@ -120,6 +120,41 @@ def test_a_shim_that_was_killed_is_cleaned_up(daemon: Daemon, name: str) -> None
     run_on(daemon, name)
     os.kill(daemon.shim_pid(name), signal.SIGTERM)
     wait_for(lambda: name not in daemon.tasks(), "end of the task")
-    wait_for(lambda: not daemon.bundle(name).exists(), "end of the bundle")
+    wait_for(lambda: not daemon.has_bundle(name), "end of the bundle")
     daemon.ctr("containers", "rm", name)
     assert daemon.errors() == []
+
+
+def test_a_host_process_container_runs(daemon: Daemon, name: str) -> None:
+    annotations = {
+        "microsoft.com/hostprocess-container": "true",
+        "microsoft.com/hostprocess-inherit-user": "true",
+    }
+    spec = daemon.spec("cmd", "/c", "set /p X=& echo host& exit 4", **annotations)
+    words = ("run", "--rm", "--config", spec, name)
+    assert daemon.ctr(*words, stdin=b"in\r\n", status=4).strip() == "host"
+    wait_for(lambda: not daemon.has_bundle(name), "end of the bundle")
+    assert daemon.errors() == []
+
+
+def test_a_program_that_is_not_there(daemon: Daemon, name: str) -> None:
+    command = daemon.command("run", "--config", daemon.spec("nothing.exe"), name)
+    done = subprocess.run(command, capture_output=True, timeout=LIMIT, check=False)
+    assert done.returncode == 1
+    assert b"nothing.exe" in done.stderr
+    assert daemon.tasks() == {}
+    run_on(daemon, other := f"{name}-other")
+    words = ("tasks", "exec", "--exec-id", "e", other, "nothing.exe")
+    daemon.ctr(*words, status=1)
+    assert daemon.ctr(*words[:-1], "cmd", "/c", "echo exec").strip() == "exec"
+    end(daemon, other)
+    assert daemon.errors() == []
+
+
+def test_what_a_shim_logs_reaches_containerd(daemon: Daemon, name: str) -> None:
+    # `--debug` becomes a runtime option, which is what the shim goes by.
+    run = ("--debug", "run", "-d", "--null-io", "--config", daemon.spec(*WAITING), name)
+    daemon.ctr(*run)
+    end(daemon, name)
+    # By its pipe; or, if it took so long to start that containerd gave the pipe up, by `delete`.
+    wait_for(lambda: f"hcs::CreateComputeSystem {name}" in daemon.log, "log")

@@ -105,6 +105,11 @@ class Daemon:
         state = self.folder / "state" / "io.containerd.runtime.v2.task"
         return state / self.namespace / name
 
+    def has_bundle(self, name: str) -> bool:
+        """Whether anything of it is there; what is being removed is hidden by a dot."""
+        hidden = self.bundle(f".{name}")
+        return self.bundle(name).exists() or hidden.exists()
+
     def command(self, *words: str) -> list[str]:
         """A command line of `ctr`."""
         ctr = str(self._binaries / "ctr.exe")

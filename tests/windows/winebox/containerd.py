@@ -1,9 +1,11 @@
 """containerd for Windows and its `ctr`, built from the module that ``containerd/go.mod`` pins.
 
-Three places of their source are changed, because Wine is not Windows there:
+Four places of their source are changed, because Wine is not Windows there:
 
 * The first handle of a pipe that go-winio makes is meant for nobody, but Wine connects the first
   client to it. A visitor that comes and goes takes that place.
+* Go removes folders by a call that Wine does not know; bundles are removed file by file, which
+  fails as that call does if a process has a file open.
 * Wine lacks the library that containerd asks to undo bindings of files: where it is missing, there
   are none.
 * containerd makes a symbolic link in each bundle, to a folder that no shim reads. Wine has none.
@@ -42,12 +44,31 @@ _NO_BINDING = "errors.Is(err, windows.ERROR_NOT_FOUND) {"
 _NO_LIBRARY = (
     "errors.Is(err, windows.ERROR_NOT_FOUND) || errors.Is(err, windows.ERROR_MOD_NOT_FOUND) {"
 )
+_REMOVES = "\treturn os.RemoveAll(atomicPath)\n"
+_REMOVES_EACH = """\
+	var paths []string
+	if err := filepath.Walk(atomicPath, func(path string, _ os.FileInfo, err error) error {
+		paths = append(paths, path)
+		return err
+	}); err != nil {
+		return err
+	}
+	for last := len(paths) - 1; last >= 0; last-- {
+		if err := os.Remove(paths[last]); err != nil {
+			return err
+		}
+	}
+	return nil
+"""
 
 #: By file: what is replaced, by what.
 CHANGES = {
-    "Microsoft/go-winio/pipe.go": (_LISTENS, _VISIT + _LISTENS),
-    "containerd/containerd/v2/core/runtime/v2/bundle.go": (_LINKS, ""),
-    "containerd/containerd/v2/core/mount/mount_windows.go": (_NO_BINDING, _NO_LIBRARY),
+    "Microsoft/go-winio/pipe.go": [(_LISTENS, _VISIT + _LISTENS)],
+    "containerd/containerd/v2/core/runtime/v2/bundle.go": [
+        (_LINKS, ""),
+        (_REMOVES, _REMOVES_EACH),
+    ],
+    "containerd/containerd/v2/core/mount/mount_windows.go": [(_NO_BINDING, _NO_LIBRARY)],
 }
 
 
@@ -86,8 +107,10 @@ def _build(target: Path) -> None:
 
 
 def _change(sources: Path) -> None:
-    for name, (old, new) in CHANGES.items():
+    for name, changes in CHANGES.items():
         text = (sources / name).read_text()
-        if text.count(old) != 1:
-            raise UnavailableError(f"{name} is not what the change for Wine was written for")
-        (sources / name).write_text(text.replace(old, new))
+        for old, new in changes:
+            if text.count(old) != 1:
+                raise UnavailableError(f"{name} is not what the change for Wine was written for")
+            text = text.replace(old, new)
+        (sources / name).write_text(text)
