@@ -46,8 +46,8 @@ async def test_empty_paths_are_not_dialled() -> None:
     ("error", "code", "text"),
     [
         (failure(2, ERR), Code.UNKNOWN, ""),
-        (FileNotFoundError(2, "no such pipe"), Code.NOT_FOUND, "no such pipe"),
-        (PermissionError(13, "refused"), Code.PERMISSION_DENIED, "refused"),
+        (FileNotFoundError(2, "no such pipe"), Code.UNKNOWN, "no such pipe"),
+        (PermissionError(13, "refused"), Code.UNKNOWN, "refused"),
         (TimeoutError(), Code.DEADLINE_EXCEEDED, "context deadline exceeded"),
         (ValueError("embedded null character"), Code.UNKNOWN, "embedded null character"),
     ],

@@ -109,7 +109,7 @@ async def test_a_pipe_that_is_not_there_closes_the_others(name: str) -> None:
         with pytest.raises(ShimError) as caught:
             await connect(name, stdio, "n", 0)
         code, text = status_of(caught.value)
-        assert (code.name, text.partition(": ")[0]) == ("NOT_FOUND", f"open {stdio.stderr}")
+        assert (code.name, text.partition(": ")[0]) == ("UNKNOWN", f"open {stdio.stderr}")
         for key in ("stdin", "stdout"):
             with await listeners[key].accept() as stream:
                 assert await read_all(stream) == b""

@@ -111,13 +111,6 @@ KNOWN: list[Difference] = [
         "The code says what the text says.",
     ),
     _row(
-        "strict-config",
-        "`config.json` with something behind its value, at Create",
-        "what follows is ignored",
-        "refused",
-        "A file that was written twice, or in part over another, is not what anybody meant.",
-    ),
-    _row(
         "one-task",
         "Create of a second task, or of one with another id, in a shim that stands alone",
         "replaces the task, or fails in HCS after its layers were mounted",
@@ -158,13 +151,6 @@ KNOWN: list[Difference] = [
         "as they are",
         "put right",
         "They mislead whoever reads them.",
-    ),
-    _row(
-        "missing-pipe",
-        "A stream's pipe that is not there",
-        "code Unknown",
-        "code NotFound, the same text",
-        "The code says what the text says.",
     ),
     _row(
         "kill-errors",

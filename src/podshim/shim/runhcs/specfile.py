@@ -7,6 +7,8 @@ make a `start` fail: that is for `Create` to judge.
 Pure, and light: `start` runs it.
 """
 
+from podshim.hcsspec.configfile import first_value
+
 
 class SpecError(ValueError):
     """The text is no spec."""
@@ -38,21 +40,10 @@ def annotations(text: bytes) -> "dict[str, str]":
 
 
 def _first_value(text: bytes) -> object:
-    import json
-
-    decoder = json.JSONDecoder(parse_constant=_no_constant)
-    stream = text.decode("utf-8", "replace").lstrip(" \t\r\n")
-    if not stream:
-        raise _error("the file is empty")
     try:
-        value: object = decoder.raw_decode(stream)[0]
-    except (ValueError, RecursionError) as error:
+        return first_value(text)
+    except ValueError as error:
         raise _error(str(error)) from error
-    return value
-
-
-def _no_constant(word: str) -> object:
-    raise ValueError(f"{word} is not JSON")
 
 
 def _error(detail: str) -> SpecError:

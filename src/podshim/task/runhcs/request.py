@@ -18,9 +18,10 @@ from google.protobuf import descriptor_pool
 from google.protobuf.message import DecodeError
 
 from podshim.api.runhcs_options_pb2 import Options
-from podshim.bundle import BundleError
+from podshim.bundle import CONFIG, MAX_CONFIG_SIZE, BundleError
 from podshim.errors import FailedPreconditionError, InvalidArgumentError, ShimError
 from podshim.hcsspec import optionsmerge
+from podshim.hcsspec.configfile import first_value
 from podshim.hcsspec.expansion import expand
 from podshim.hcsspec.predicates import is_isolated, is_lcow, is_wcow
 from podshim.hcsspec.reading import Member, annotations_of
@@ -137,10 +138,18 @@ def check_streams(stdio: Stdio) -> None:
 
 
 def _read(request: CreateRequest) -> dict[str, object]:
+    path = request.bundle.file(CONFIG)
     try:
-        return request.bundle.config()
+        spec = first_value(request.bundle.read(CONFIG, MAX_CONFIG_SIZE))
     except BundleError as error:
         raise ShimError(str(error)) from error
+    except OSError as error:
+        raise ShimError(f"open {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise ShimError(f"{path} is not valid JSON: {error}") from error
+    if not isinstance(spec, dict):
+        raise ShimError(f"{path} is not a JSON object")
+    return spec
 
 
 def _isolated_as_told(spec: dict[str, object], options: Options) -> dict[str, object]:

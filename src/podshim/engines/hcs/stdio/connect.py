@@ -14,7 +14,7 @@ from podshim.engines.hcs.stdio.kinds import Kind, kind_of
 from podshim.engines.hcs.stdio.logger import connect_logger
 from podshim.engines.hcs.stdio.retry import RetryingWriter
 from podshim.engines.hcs.stdio.upstream import Upstream
-from podshim.errors import Code, DeadlineExceededError, ShimError, status_of
+from podshim.errors import DeadlineExceededError, ShimError
 from podshim.transport import pipes
 
 if TYPE_CHECKING:
@@ -88,8 +88,5 @@ async def _dial(path: str, dial: Dial) -> DuplexStream:
     except TimeoutError:
         raise DeadlineExceededError(f"open {path}") from None
     except (OSError, ValueError) as error:
-        told = ShimError(f"open {path}: {getattr(error, 'strerror', None) or error}")
-        code, _ = status_of(error)
-        if code is not Code.UNKNOWN:
-            told.code = code
-        raise told from error
+        # Whatever it is, it has no class: clients would take `NotFound` for a missing task.
+        raise ShimError(f"open {path}: {getattr(error, 'strerror', None) or error}") from error
