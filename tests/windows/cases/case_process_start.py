@@ -281,7 +281,8 @@ ALLOWED = """
     __future__ _bisect _collections _collections_abc _ctypes _functools _json _operator _sre
     _struct _winapi collections copyreg ctypes encodings enum errno functools itertools json keyword
     msvcrt operator re reprlib struct types
-    podshim podshim.bundle podshim.hcsspec podshim.hcsspec.configfile podshim.shim podshim.transport podshim.ttrpc podshim.version podshim.wire
+    podshim podshim.bundle podshim.hcsspec podshim.hcsspec.configfile podshim.shim
+    podshim.transport podshim.ttrpc podshim.version podshim.wire
     podshim.shim.command podshim.shim.goflags podshim.shim.membership podshim.shim.program
     podshim.shim.runhcs podshim.transport.address podshim.transport.blocking_pipe
     podshim.ttrpc.blocking podshim.ttrpc.frames podshim.win32
