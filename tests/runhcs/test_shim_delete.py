@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+import podshim
 from podshim.api.task_v2_pb2 import DeleteResponse
 from podshim.bundle import Bundle, ExitRecord
 from podshim.errors import ShimError
@@ -18,7 +22,6 @@ from podshim.win32.binding import failure
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 ID = "a-container-with-a-long-name"
 
@@ -120,3 +123,18 @@ def test_what_a_dead_shim_said_is_one_line(command: Command, known: Accounts) ->
         ' log="panic: \\"x\\"\\n  at \ufffd\\n"\n'
     )
     assert rest == wanted
+
+
+def test_no_event_loop_is_loaded() -> None:
+    # containerd gives `delete` five seconds, Python's start on a crowded disk included.
+    source = Path(podshim.__file__).parent.parent
+    program = (
+        f"import sys; sys.path.insert(0, {str(source)!r})\n"
+        "import podshim.shim.runhcs.delete, podshim.engines.hcs.engine\n"
+        "import podshim.engines.hcs.cleanup\n"
+        "print(*{'asyncio', 'socket', 'ssl', 'subprocess', 'google'} & set(sys.modules))"
+    )
+    run = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", program], capture_output=True, check=True, text=True
+    )
+    assert run.stdout.split() == []

@@ -10,7 +10,6 @@ method, and should start quickly.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
 import os
@@ -92,6 +91,8 @@ class HcsEngine(WindowsEngine):
         Raises:
             ShimError: It can't be created, or its bundle holds no spec.
         """
+        import asyncio  # `delete` needs this class, and no event loop
+
         spec = await asyncio.to_thread(_read_spec, request.bundle.file("config.json"))
         return await self.create_container(
             ContainerRequest(request.id, request.bundle, spec, request.rootfs, request.stdio)

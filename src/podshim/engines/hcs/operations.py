@@ -11,7 +11,6 @@ Their number is bounded; more calls wait for a thread, and that counts against t
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import logging
 import threading
@@ -114,6 +113,8 @@ class CallThreads:
             what: What it does, for the log.
             function: The call.
         """
+        import asyncio  # `delete` needs operations, and no event loop
+
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
         watchdog = None
