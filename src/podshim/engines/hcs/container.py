@@ -21,7 +21,7 @@ from podshim.errors import InvalidArgumentError, NotFoundError, ShimError
 from podshim.task.runhcs.host import WindowsContainer
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
     from podshim.api.runhcs_options_pb2 import ProcessDetails
     from podshim.api.runhcs_stats_pb2 import Statistics
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from podshim.engines.hcs.compute import ComputeSystem
     from podshim.engines.hcs.process import HcsContainerProcess
     from podshim.engines.hcs.timeouts import Timeouts
-    from podshim.task.runhcs.host import Spec
+    from podshim.task.runhcs.host import Spec, WindowsProcess
 
 log = logging.getLogger(__name__)
 
@@ -114,13 +114,8 @@ class HcsContainer(WindowsContainer):
         Raises:
             ShimError: The init can't be signalled; of others, that is only logged.
         """
-        if everyone:
-            for process in [one for one in self._processes if one is not self._init]:
-                try:
-                    await process.kill(signal)
-                except ShimError as error:
-                    log.warning("an exec of %s: %s", self._parts.system.id, error)
-        await self._init.kill(signal)
+        others = self._processes - {self._init} if everyone else set()
+        await kill_all(self._parts.system.id, others, self._init, signal)
 
     async def init_exited(self) -> None:
         """End the container, gracefully first; what can't be ended is logged."""
@@ -265,6 +260,22 @@ async def _late(
     finally:
         for wait in waits:
             wait.cancel()
+
+
+async def kill_all(
+    container_id: str, others: Iterable[WindowsProcess], init: WindowsProcess, signal: int
+) -> None:
+    """Signal processes of a container, of which the init is the last.
+
+    Raises:
+        ShimError: The init can't be signalled; of the others, that is only logged.
+    """
+    for process in others:
+        try:
+            await process.kill(signal)
+        except ShimError as error:
+            log.warning("an exec of %s: %s", container_id, error)
+    await init.kill(signal)
 
 
 def parse_process(spec: bytes) -> Spec:

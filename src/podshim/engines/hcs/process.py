@@ -14,21 +14,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from podshim.engine import Exit
 from podshim.engines.hcs import results
 from podshim.engines.hcs.results import ClosedError, HcsError
 from podshim.engines.hcs.stdio import ProcessEnds, Relay
-from podshim.errors import FailedPreconditionError, NotFoundError, ShimError
-from podshim.task.runhcs.host import WindowsProcess
+from podshim.engines.hcs.streamed import NEVER_RAN, StreamedProcess
+from podshim.errors import NotFoundError, ShimError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Mapping
 
-    from podshim.engine import Stdio
     from podshim.engines.hcs.compute import ComputeProcess, ComputeSystem
     from podshim.engines.hcs.stdio import Upstream
 
@@ -37,8 +34,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: Status of a process whose container ended before it was started, or whose start failed.
-_NEVER_RAN = 1
 #: How long output may take after the process's end, s.
 _DRAIN = 1.0
 #: How long the container of an init that could not be started may take to end, s.
@@ -65,7 +60,7 @@ class Launch:
     signals_wait: bool = False
 
 
-class HcsContainerProcess(WindowsProcess):
+class HcsContainerProcess(StreamedProcess):
     """An init or exec in a compute system.
 
     Args:
@@ -82,30 +77,19 @@ class HcsContainerProcess(WindowsProcess):
         launch: Launch,
         spawn: Callable[[Coroutine[None, None, None], str], asyncio.Task[None]],
     ) -> None:
+        super().__init__(upstream)
         self._system = system
-        self._upstream = upstream
         self._launch = launch
         self._spawn = spawn
         self._process: ComputeProcess | None = None
         self._relay: Relay | None = None
         self._watch: asyncio.Task[None] | None = None
-        self._starting = False
         self._started_container = False
-        self._container_ended = False
-        #: Whether it has been given up by `delete`.
-        self.deleted = False
-        self._exit: Exit | None = None
-        self._ended = asyncio.Event()
 
     @property
     def pid(self) -> int:
         """The host's process id; 0 before the start."""
         return 0 if self._process is None else self._process.pid
-
-    @property
-    def stdio(self) -> Stdio:
-        """The streams as `State` tells them."""
-        return self._upstream.stdio
 
     async def start(self) -> None:
         """Start the process, the init's container first; a failed init ends what it has started.
@@ -113,9 +97,7 @@ class HcsContainerProcess(WindowsProcess):
         Raises:
             ShimError: It can't be started; its status is 1 then.
         """
-        if self._starting or self._exit is not None:
-            raise FailedPreconditionError("the process has been started, or has ended")
-        self._starting = True
+        self._begin()
         try:
             if self._launch.starts_container:
                 await self._system.start()
@@ -137,13 +119,6 @@ class HcsContainerProcess(WindowsProcess):
         if self._container_ended:
             await self.end_hard()
 
-    async def wait(self) -> Exit:
-        """Wait for the process's end, whatever becomes of its output."""
-        await self._ended.wait()
-        if self._exit is None:
-            raise ShimError("the process ended without a status")
-        return self._exit
-
     async def kill(self, signal: int) -> None:
         """Send a signal; one that only asks the process to end is delivered in the background.
 
@@ -152,13 +127,10 @@ class HcsContainerProcess(WindowsProcess):
             FailedPreconditionError: It is no signal that can be sent here.
             ShimError: A hard kill failed.
         """
-        if self._exit is not None:
-            raise NotFoundError("process already finished")
+        self._check_alive()
         process = self._process
         if process is None:
-            if self._starting:
-                raise FailedPreconditionError("the process is being started")
-            await self._end_unstarted()
+            await self._kill_unstarted()
             return
         options = self._launch.choose_signal(signal)
         if options is None:
@@ -187,10 +159,6 @@ class HcsContainerProcess(WindowsProcess):
         """
         if self._exit is None and self._process is not None and self._upstream.stdio.terminal:
             await self._process.resize(width & 0xFFFF, height & 0xFFFF)
-
-    async def close_stdin(self) -> None:
-        """End the process's input, after what the client has sent."""
-        await self._upstream.close_stdin()
 
     async def delete(self) -> None:
         """Let output drain, then give up the process's handle and the client's streams."""
@@ -225,14 +193,10 @@ class HcsContainerProcess(WindowsProcess):
         """Settle the end of a process that nothing will be heard of any more."""
         self._settle(results.UNKNOWN_EXIT_CODE)
 
-    async def _end_unstarted(self) -> None:
-        self._settle(_NEVER_RAN)
-        await self._upstream.close()
-
     async def _end_now(self) -> None:
         """End a process that is deleted while it runs, or was never started."""
         if self._process is None:
-            self._settle(_NEVER_RAN)
+            self._settle(NEVER_RAN)
             return
         await self.end_hard()
         try:
@@ -244,8 +208,7 @@ class HcsContainerProcess(WindowsProcess):
 
     async def _give_up(self) -> None:
         """Clean up after a failed start: a container that was started for it goes, too."""
-        self._settle(_NEVER_RAN)
-        await self._upstream.close()
+        await self._end_unstarted()
         if self._started_container:
             await _attempt(self._end_container())
             await _attempt(self._system.close())
@@ -265,11 +228,6 @@ class HcsContainerProcess(WindowsProcess):
             log.warning("%s", error)
             code = results.UNKNOWN_EXIT_CODE
         self._settle(code)
-
-    def _settle(self, status: int) -> None:
-        if self._exit is None:
-            self._exit = Exit(status, time.time_ns())
-            self._ended.set()
 
 
 async def _kill(process: ComputeProcess) -> bool:

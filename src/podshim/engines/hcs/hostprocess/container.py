@@ -14,7 +14,7 @@ import time
 from typing import TYPE_CHECKING, TypeVar
 
 from podshim.engine import TypedValue
-from podshim.engines.hcs.container import parse_process
+from podshim.engines.hcs.container import kill_all, parse_process
 from podshim.engines.hcs.hostprocess import figures
 from podshim.engines.hcs.hostprocess.measuring import measure
 from podshim.engines.hcs.hostprocess.parameters import parameters_of
@@ -115,13 +115,8 @@ class HostProcessContainer(WindowsContainer):
         Raises:
             ShimError: The init can't be signalled; of others, that is only logged.
         """
-        if everyone:
-            for process in [one for one in self._processes if one is not self._init]:
-                try:
-                    await process.kill(signal)
-                except ShimError as error:
-                    log.warning("an exec of %s: %s", self.id, error)
-        await self.init.kill(signal)
+        init = self.init
+        await kill_all(self.id, self._processes - {init} if everyone else set(), init, signal)
 
     async def init_exited(self) -> None:
         """End the container, gracefully first; what can't be ended is logged."""

@@ -9,24 +9,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from typing import TYPE_CHECKING, Final
 
-from podshim.engine import Exit
 from podshim.engines.hcs.hostprocess.shortcomings import cause
 from podshim.engines.hcs.hostprocess.streams import console_streams, pipe_streams
 from podshim.engines.hcs.signals import signal_options
 from podshim.engines.hcs.stdio import Relay
-from podshim.errors import FailedPreconditionError, NotFoundError, ShimError
+from podshim.engines.hcs.streamed import NEVER_RAN, StreamedProcess
+from podshim.errors import ShimError
 from podshim.hcsspec import builds
-from podshim.task.runhcs.host import WindowsProcess
 from podshim.transport.proactor import signalled
 from podshim.win32 import running
 from podshim.win32.binding import ERROR_ACCESS_DENIED, code_of
 from podshim.win32.creation import create_process
 
 if TYPE_CHECKING:
-    from podshim.engine import Stdio
     from podshim.engines.hcs.hostprocess.launching import Launcher
     from podshim.engines.hcs.hostprocess.parameters import Parameters
     from podshim.engines.hcs.hostprocess.streams import ProcessStreams
@@ -35,8 +32,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: The status of a process that never ran, and of one that was killed.
-_FAILED: Final = 1
+#: The status of a process that was killed.
+_KILLED: Final = 1
 _UNKNOWN: Final = 0xFFFFFFFF
 _DRAIN: Final = 1.0
 #: Seconds until the system tells of the end of a process that it has ended.
@@ -51,7 +48,7 @@ _EVENTS: Final = {
 }
 
 
-class HostProcess(WindowsProcess):
+class HostProcess(StreamedProcess):
     """An init or exec of a HostProcess container.
 
     Args:
@@ -69,9 +66,9 @@ class HostProcess(WindowsProcess):
         *,
         is_init: bool,
     ) -> None:
+        super().__init__(upstream)
         self._launcher = launcher
         self._parameters = parameters
-        self._upstream = upstream
         self._is_init = is_init
         self._pid = 0
         self._process: Handle | None = None
@@ -79,21 +76,11 @@ class HostProcess(WindowsProcess):
         self._relay: Relay | None = None
         self._watch: asyncio.Task[None] | None = None
         self._signals: set[asyncio.Task[None]] = set()
-        self._starting = False
-        self._container_ended = False
-        self.deleted = False
-        self._exit: Exit | None = None
-        self._ended = asyncio.Event()
 
     @property
     def pid(self) -> int:
         """The host's process id; 0 before the start."""
         return self._pid
-
-    @property
-    def stdio(self) -> Stdio:
-        """The streams as `State` tells them."""
-        return self._upstream.stdio
 
     async def start(self) -> None:
         """Create the process, which runs at once.
@@ -101,14 +88,11 @@ class HostProcess(WindowsProcess):
         Raises:
             ShimError: It can't be created; its status is 1 then.
         """
-        if self._starting or self._exit is not None:
-            raise FailedPreconditionError("the process has been started, or has ended")
-        self._starting = True
+        self._begin()
         try:
             await self._create()
         except BaseException as error:
-            self._settle(_FAILED)
-            await self._upstream.close()
+            await self._end_unstarted()
             if self._is_init:
                 await self._launcher.give_up()
             if isinstance(error, OSError):
@@ -116,13 +100,6 @@ class HostProcess(WindowsProcess):
             raise
         if self._container_ended:
             await self.terminate()
-
-    async def wait(self) -> Exit:
-        """Wait for the process's end, whatever becomes of its output."""
-        await self._ended.wait()
-        if self._exit is None:
-            raise ShimError("the process ended without a status")
-        return self._exit
 
     async def kill(self, signal: int) -> None:
         """Send a signal; one that only asks the process to end is delivered in the background.
@@ -132,12 +109,9 @@ class HostProcess(WindowsProcess):
             FailedPreconditionError: It is no signal that can be sent here.
             ShimError: A hard kill failed.
         """
-        if self._exit is not None:
-            raise NotFoundError("process already finished")
+        self._check_alive()
         if self._process is None:
-            if self._starting:
-                raise FailedPreconditionError("the process is being started")
-            await self._end_unstarted()
+            await self._kill_unstarted()
             return
         supported = self._launcher.build >= builds.RS5
         options = signal_options(signal, supported=supported)
@@ -159,7 +133,7 @@ class HostProcess(WindowsProcess):
             return
         try:
             if not running.has_ended(self._process):
-                running.terminate(self._process, _FAILED)
+                running.terminate(self._process, _KILLED)
         except OSError as error:
             # One that is just ending does not allow it any more.
             if code_of(error) != ERROR_ACCESS_DENIED:
@@ -180,10 +154,6 @@ class HostProcess(WindowsProcess):
             await asyncio.to_thread(console.resize, width & 0xFFFF, height & 0xFFFF)
         except OSError as error:
             raise ShimError(f"failed to resize pseudo console: {cause(error)}") from error
-
-    async def close_stdin(self) -> None:
-        """End the process's input, after what the client has sent."""
-        await self._upstream.close_stdin()
 
     async def delete(self) -> None:
         """Let output drain, then give up the process's handle and the client's streams."""
@@ -244,14 +214,10 @@ class HostProcess(WindowsProcess):
         self._settle(code)
         await streams.close_console()
 
-    async def _end_unstarted(self) -> None:
-        self._settle(_FAILED)
-        await self._upstream.close()
-
     async def _end_now(self) -> None:
         """End a process that is deleted while it runs, or was never started."""
         if self._process is None:
-            self._settle(_FAILED)
+            self._settle(NEVER_RAN)
             return
         await self.container_ended()
         try:
@@ -277,8 +243,3 @@ class HostProcess(WindowsProcess):
             # A process that is just ending does not allow it any more.
             level = logging.INFO if code_of(error) == ERROR_ACCESS_DENIED else logging.WARNING
             log.log(level, "process %d did not get its signal: %s", self._pid, cause(error))
-
-    def _settle(self, status: int) -> None:
-        if self._exit is None:
-            self._exit = Exit(status, time.time_ns())
-            self._ended.set()
