@@ -194,25 +194,28 @@ def perform(
     Returns:
         The call's HRESULT if it failed, else the operation's, with the document of that.
     """
-    try:
-        operation = core.create_operation()
-    except OSError as error:
-        return Completion(_hresult(error))
-    try:
-        result = begin(operation)
-        if failed(result):
-            return Completion(result, core.operation_result(operation).document)
+
+    def wait(operation: int, _result: int) -> Completion:
         rest = None if deadline is None else deadline - time.monotonic()
         done = core.wait_for_operation(operation, wait_milliseconds(rest), process=process)
         if is_timeout(normalised(done.result)):
             core.cancel_operation(operation)
         return done
-    finally:
-        core.close_operation(operation)
+
+    return _with_operation(core, begin, wait)
 
 
 def submit(core: ComputeCore, begin: Callable[[int], int]) -> Completion:
     """Begin an operation and give it up: its end shows otherwise. Returns how the call ended."""
+    return _with_operation(core, begin, lambda _operation, result: Completion(result))
+
+
+def _with_operation(
+    core: ComputeCore,
+    begin: Callable[[int], int],
+    then: Callable[[int, int], Completion],
+) -> Completion:
+    """Begin an operation; if that went well, do what `then` says with it and the call's result."""
     try:
         operation = core.create_operation()
     except OSError as error:
@@ -221,7 +224,7 @@ def submit(core: ComputeCore, begin: Callable[[int], int]) -> Completion:
         result = begin(operation)
         if failed(result):
             return Completion(result, core.operation_result(operation).document)
-        return Completion(result)
+        return then(operation, result)
     finally:
         core.close_operation(operation)
 
