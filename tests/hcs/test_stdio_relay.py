@@ -240,3 +240,16 @@ async def test_a_cancelled_read_of_input_loses_nothing() -> None:
     stream.close()
     assert await stream.read(9) == b""
     other.close()
+
+
+async def test_input_that_has_been_finished_is_closed_when_it_is_quiet() -> None:
+    one, other = pair()
+    stream = Input(one)
+    await other.write(b"last words")
+    stream.finish()
+    assert await stream.read(99) == b"last words"
+    gone = [other.outgoing.reader_gone]
+    assert await stream.read(99) == b""
+    gone.append(other.outgoing.reader_gone)
+    assert gone == [False, True]
+    other.close()

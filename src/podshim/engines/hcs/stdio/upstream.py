@@ -43,13 +43,14 @@ class Input(ReadStream):
                 await asyncio.wait({reading}, timeout=QUIET)
             if reading.done() and not reading.cancelled():
                 return reading.result()
-            return b""
         finally:
             finishing.cancel()
             if not reading.done():
                 reading.cancel()
                 # Nobody else may use the stream before the read has let go of it.
                 await asyncio.gather(reading, return_exceptions=True)
+        self.close()  # so that the client learns that nobody reads any more
+        return b""
 
     def finish(self) -> None:
         """End the stream as soon as nothing more comes; any number of calls."""
