@@ -1,4 +1,4 @@
-"""Annotations: how each kind is read, the table, and what is made of it (checklist item 74)."""
+"""Annotations: how each kind is read, the table, and what is made of it."""
 
 import importlib.util
 import logging

@@ -1,4 +1,4 @@
-"""Documents of process-isolated containers (checklist items 40, 41, 42, 94; 99 for schema 1)."""
+"""Documents of process-isolated containers."""
 
 from dataclasses import replace
 from typing import Any

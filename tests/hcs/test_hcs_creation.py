@@ -1,4 +1,4 @@
-"""How a container is made and given back (checklist items 42, 44, 46, 50 and 93)."""
+"""How a container is made and given back."""
 
 import json
 import logging

@@ -1,4 +1,4 @@
-"""What layers a request names (checklist items 44 and 95)."""
+"""What layers a request names."""
 
 import json
 from typing import Any

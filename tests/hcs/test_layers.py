@@ -1,4 +1,4 @@
-"""Layers are mounted and unmounted in order (checklist items 44, 45 and 95)."""
+"""Layers are mounted and unmounted in order."""
 
 import asyncio
 import ctypes

@@ -1,4 +1,4 @@
-"""Requests that change what runs, and updates (checklist item 49), credential guards (item 93)."""
+"""Requests that change what runs, and updates, credential guards."""
 
 from typing import Any
 

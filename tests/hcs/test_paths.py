@@ -1,4 +1,4 @@
-"""Final paths of mounts' sources (checklist item 42)."""
+"""Final paths of mounts' sources."""
 
 from typing import Any, Self
 

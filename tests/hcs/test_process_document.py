@@ -1,4 +1,4 @@
-"""Process parameters: command lines, environments, streams (checklist item 43)."""
+"""Process parameters: command lines, environments, streams."""
 
 import subprocess
 from typing import Any

@@ -1,4 +1,4 @@
-"""What HCS answers, as containerd is told (checklist items 47, 48 and 72)."""
+"""What HCS answers, as containerd is told."""
 
 from typing import Any
 

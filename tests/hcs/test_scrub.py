@@ -1,4 +1,4 @@
-"""Secrets in documents that go into logs (checklist item 75)."""
+"""Secrets in documents that go into logs."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""What signals mean to containers (checklist item 59)."""
+"""What signals mean to containers."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What a spec asks for: platform, isolation, place in a pod (also checklist items 52 and 60)."""
+"""What a spec asks for: platform, isolation, place in a pod."""
 
 from typing import Any
 
