@@ -52,7 +52,7 @@ class Daemon:
         self._address = f"\\\\.\\pipe\\containerd-{name}"
         self._log = folder / "log"
         lines = [
-            "version = 3",
+            "version = 2",
             f"root = {json.dumps(str(folder / 'root'))}",
             f"state = {json.dumps(str(folder / 'state'))}",
             f"disabled_plugins = {json.dumps(_DISABLED)}",
