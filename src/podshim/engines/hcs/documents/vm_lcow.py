@@ -20,6 +20,7 @@ from podshim.engines.hcs.documents.container import SCHEMA_2_1
 from podshim.engines.hcs.vm import numa
 from podshim.engines.hcs.vm.options import RootFs
 from podshim.errors import ShimError
+from podshim.hcsspec import builds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,7 +33,7 @@ _log = logging.getLogger(__name__)
 ENTROPY_PORT = 1
 LOG_PORT = 109
 #: The first build that hands the topology on to assigned devices.
-BUILD_NUMA_AFFINITY = 26100
+BUILD_NUMA_AFFINITY = builds.WS2025
 
 
 def build(

@@ -16,11 +16,12 @@ import logging
 from dataclasses import dataclass
 
 from podshim.errors import ShimError
+from podshim.hcsspec import builds
 
 _log = logging.getLogger(__name__)
 
 #: The first build that takes a topology (Windows Server 2025).
-FIRST_BUILD = 26100
+FIRST_BUILD = builds.WS2025
 #: A physical node number that stands for any.
 ANY_NODE = 0xFF
 MAX_NODES = 64

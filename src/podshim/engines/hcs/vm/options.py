@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from podshim.engines.hcs.vm.numa import NumaRequest
 from podshim.errors import ShimError
+from podshim.hcsspec import builds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,10 +31,10 @@ DEFAULT_VPMEM_DEVICES = 64
 DEFAULT_VPMEM_BYTES = 4 << 30
 PAGE = 4096
 
-BUILD_KERNEL_DIRECT = 18286
-BUILD_MULTI_MAPPING = 18362
-BUILD_COLD_DISCARD_HINT = 18967
-BUILD_CPU_GROUP_AT_CREATE = 19043
+BUILD_KERNEL_DIRECT = builds.KERNEL_DIRECT_LCOW
+BUILD_MULTI_MAPPING = builds.V19H1
+BUILD_COLD_DISCARD_HINT = builds.COLD_DISCARD_HINT
+BUILD_CPU_GROUP_AT_CREATE = builds.V21H1
 
 KERNEL = "kernel"
 UNCOMPRESSED_KERNEL = "vmlinux"

@@ -22,6 +22,7 @@ from podshim.engines.hcs.documents.jsontext import present
 from podshim.engines.hcs.documents.modify import VM_SMB_SHARES, request
 from podshim.engines.hcs.vm.modify import NO_WRITABLE_SHARES, Held
 from podshim.errors import ShimError
+from podshim.hcsspec import builds
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from podshim.engines.hcs.vm.modify import Modifier
 
 #: Builds on which files are mapped only if their file system tells file ids, which some don't.
-BUILDS_WANTING_FILE_IDS = range(18362, 19043)
+BUILDS_WANTING_FILE_IDS = range(builds.V19H1, builds.V21H1)
 
 
 @dataclass(frozen=True, slots=True)
