@@ -13,6 +13,7 @@ import contextlib
 import shutil
 import subprocess
 import sys
+import uuid
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
@@ -46,7 +47,8 @@ async def run(command: HostCommand, namespace: str) -> int:
     """
     if not command.args:
         raise InvalidArgumentError("missing command")
-    upstream = await connect("host", command.stdio, namespace, 0.0)
+    # Only loggers' pipes are named so: two commands at once must not meet there.
+    upstream = await connect(f"host-{uuid.uuid4()}", command.stdio, namespace, 0.0)
     try:
         return await _run(command, upstream)
     except OSError as error:
