@@ -4,22 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from windows.winebox import Box, cases
+from windows.winebox.cases import Outcome
 
 CASES = sorted(Path(__file__).parent.glob("cases/case_stdio.py"))
 
 pytestmark = pytest.mark.timeout(900)  # the first one makes the environment and runs all of them
 
 
-@pytest.fixture(scope="module")
-def outcomes(machine: Box, tmp_path_factory: pytest.TempPathFactory) -> dict[str, cases.Outcome]:
-    with machine.session() as box:
-        return cases.run(box, CASES, tmp_path_factory.mktemp("stdio"))
-
-
-@pytest.mark.parametrize("name", cases.names(CASES))
-def test_case(outcomes: dict[str, cases.Outcome], name: str) -> None:
-    outcome = outcomes[name]
-    if outcome.verdict == "skipped":
-        pytest.skip(outcome.text)
-    assert outcome.verdict == "passed", outcome.text
+def test_case(outcome: Outcome) -> None:
+    outcome.check()

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from windows.winebox import Box, cases
+from windows.winebox.cases import Outcome
 
 _FOLDER = Path(__file__).parents[1] / "runhcs"
-FILES = [
+CASES = [
     _FOLDER / f"test_{name}.py"
     for name in (
         "create_checks",
@@ -36,13 +36,5 @@ FILES = [
 pytestmark = pytest.mark.timeout(900)  # the first one runs all of them
 
 
-@pytest.fixture(scope="module")
-def outcomes(machine: Box, tmp_path_factory: pytest.TempPathFactory) -> dict[str, cases.Outcome]:
-    with machine.session() as box:
-        return cases.run(box, FILES, tmp_path_factory.mktemp("service"))
-
-
-@pytest.mark.parametrize("name", sorted(set(cases.names(FILES))))
-def test_case(outcomes: dict[str, cases.Outcome], name: str) -> None:
-    outcome = outcomes[name]
-    assert outcome.verdict == "passed", outcome.text
+def test_case(outcome: Outcome) -> None:
+    outcome.check()

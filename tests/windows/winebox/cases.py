@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
 from windows.winebox.box import Box
 
 #: Where this checkout's tests lie.
@@ -23,6 +25,13 @@ class Outcome:
 
     verdict: str
     text: str
+
+    def check(self) -> None:
+        """End the test that stands for the case as the case ended."""
+        if self.verdict == "skipped":
+            pytest.skip(self.text)
+        if self.verdict != "passed":
+            pytest.fail(self.text, pytrace=False)
 
 
 def names(files: Sequence[Path]) -> list[str]:
