@@ -25,50 +25,24 @@ from windows.winebox.recipe import Places, UnavailableError
 
 MODULE = recipe.HERE.parent / "containerd"
 
-_LISTENS = "\tgo l.listenerRoutine()\n\treturn l, nil\n"
-_VISIT = """\
-	if name, err := windows.UTF16PtrFromString(path); err == nil {
-		visitor, err := windows.CreateFile(
-			name, windows.GENERIC_READ, 0, nil, windows.OPEN_EXISTING, 0, 0)
-		if err == nil {
-			_ = windows.CloseHandle(visitor)
-		}
-	}
-"""
-_LINKS = """\
-	if err := os.Symlink(work, filepath.Join(b.Path, "work")); err != nil {
-		return nil, err
-	}
-"""
-_NO_BINDING = "errors.Is(err, windows.ERROR_NOT_FOUND) {"
-_NO_LIBRARY = (
-    "errors.Is(err, windows.ERROR_NOT_FOUND) || errors.Is(err, windows.ERROR_MOD_NOT_FOUND) {"
-)
-_REMOVES = "\treturn os.RemoveAll(atomicPath)\n"
-_REMOVES_EACH = """\
-	var paths []string
-	if err := filepath.Walk(atomicPath, func(path string, _ os.FileInfo, err error) error {
-		paths = append(paths, path)
-		return err
-	}); err != nil {
-		return err
-	}
-	for last := len(paths) - 1; last >= 0; last-- {
-		if err := os.Remove(paths[last]); err != nil {
-			return err
-		}
-	}
-	return nil
-"""
+ADDITIONS = MODULE / "wine"
+_CONTAINERD = "containerd/containerd/v2/core"
 
-#: By file: what is replaced, by what.
+#: By file of the sources: which words are put in the place of which, and the file of our own that
+#: explains them, which joins the package.
 CHANGES = {
-    "Microsoft/go-winio/pipe.go": [(_LISTENS, _VISIT + _LISTENS)],
-    "containerd/containerd/v2/core/runtime/v2/bundle.go": [
-        (_LINKS, ""),
-        (_REMOVES, _REMOVES_EACH),
-    ],
-    "containerd/containerd/v2/core/mount/mount_windows.go": [(_NO_BINDING, _NO_LIBRARY)],
+    "Microsoft/go-winio/pipe.go": (
+        "winio.go",
+        {"go l.listenerRoutine()": "visit(path); go l.listenerRoutine()"},
+    ),
+    f"{_CONTAINERD}/runtime/v2/bundle.go": (
+        "bundle.go",
+        {"os.Symlink(": "noLink(", "os.RemoveAll(atomicPath)": "removeEach(atomicPath)"},
+    ),
+    f"{_CONTAINERD}/mount/mount_windows.go": (
+        "mount.go",
+        {"(err, windows.ERROR_NOT_FOUND)": "(unbound(err), windows.ERROR_NOT_FOUND)"},
+    ),
 }
 
 
@@ -79,8 +53,8 @@ def folder(at: Places) -> Path:
         UnavailableError: Go or the module can't be had here.
     """
     digest = hashlib.sha256(repr(CHANGES).encode())
-    for name in ("go.mod", "go.sum"):
-        digest.update((MODULE / name).read_bytes())
+    for path in (MODULE / "go.mod", MODULE / "go.sum", *sorted(ADDITIONS.glob("*.go"))):
+        digest.update(path.read_bytes())
     target = at.downloads / f"containerd-{digest.hexdigest()[:12]}"
     with server.locked(at.cache / "containerd.lock"):
         if not target.exists():
@@ -107,10 +81,12 @@ def _build(target: Path) -> None:
 
 
 def _change(sources: Path) -> None:
-    for name, changes in CHANGES.items():
-        text = (sources / name).read_text()
-        for old, new in changes:
+    for name, (addition, changes) in CHANGES.items():
+        changed = sources / name
+        text = changed.read_text()
+        for old, new in changes.items():
             if text.count(old) != 1:
                 raise UnavailableError(f"{name} is not what the change for Wine was written for")
             text = text.replace(old, new)
-        (sources / name).write_text(text)
+        changed.write_text(text)
+        shutil.copy(ADDITIONS / addition, changed.with_name(f"podshim_{addition}"))
