@@ -22,6 +22,8 @@ from google.protobuf.descriptor_pb2 import (
 )
 
 #: By (client streams, server streams): the name of the kind in `podshim.ttrpc.service.Kind`.
+LINE_LENGTH = 100  # as in pyproject.toml
+
 KINDS = {
     (False, False): "UNARY",
     (True, False): "CLIENT_STREAM",
@@ -229,11 +231,23 @@ def module(file: FileDescriptorProto, names: dict[str, PythonName]) -> str:
         yield "        SERVICE,"
         yield "        {"
         for method in methods:
-            yield f'            "{method.wire_name}": ({method.constant}, implementation.{method.name}),'
+            yield from _entry(method)
         yield "        },"
         yield "    )"
 
     return "\n".join(text()) + "\n"
+
+
+def _entry(method: Method) -> Iterator[str]:
+    """A method's line in the service's table, or its lines, as the formatter has them."""
+    pair = method.constant, f"implementation.{method.name}"
+    line = f'            "{method.wire_name}": ({", ".join(pair)}),'
+    if len(line) <= LINE_LENGTH:
+        yield line
+        return
+    yield f'            "{method.wire_name}": ('
+    yield from (f"                {part}," for part in pair)
+    yield "            ),"
 
 
 def respond(request: plugin_pb2.CodeGeneratorRequest) -> plugin_pb2.CodeGeneratorResponse:

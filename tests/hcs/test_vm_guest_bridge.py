@@ -147,7 +147,7 @@ async def test_a_refusal(windows: World) -> None:
 
 async def test_a_refusal_without_words(windows: World) -> None:
     windows.agent.answers["ModifySettings"] = {"Result": NOT_FOUND}
-    with pytest.raises(GuestError, match="guest RPC failure: .*1168"):
+    with pytest.raises(GuestError, match=r"guest RPC failure: .*1168"):
         await windows.guest.modify({})
 
 

@@ -125,7 +125,10 @@ def network_config_proxy_service(implementation: NetworkConfigProxyService) -> S
         SERVICE,
         {
             "RegisterComputeAgent": (REGISTER_COMPUTE_AGENT, implementation.register_compute_agent),
-            "UnregisterComputeAgent": (UNREGISTER_COMPUTE_AGENT, implementation.unregister_compute_agent),
+            "UnregisterComputeAgent": (
+                UNREGISTER_COMPUTE_AGENT,
+                implementation.unregister_compute_agent,
+            ),
             "ConfigureNetworking": (CONFIGURE_NETWORKING, implementation.configure_networking),
         },
     )

@@ -312,6 +312,6 @@ async def test_a_process_without_a_callback_is_ended(name: str, tmp_path: Path) 
             await spawn(system, "ping -n 600 127.0.0.1", CreateStdOutPipe=True)
 
         async def empty() -> bool:
-            return (await system.properties(["ProcessList"]))["ProcessList"] == []
+            return not (await system.properties(["ProcessList"]))["ProcessList"]
 
         await eventually(empty)
