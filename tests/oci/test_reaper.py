@@ -208,7 +208,7 @@ asyncio.run(main())
         assert Path(f"/proc/{pid}").exists()
         shim.kill()
     deadline = time.monotonic() + 60
-    with contextlib.suppress(FileNotFoundError):  # reaped, then
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # reaped
         while " Z " not in Path(f"/proc/{pid}/stat").read_text():
             assert time.monotonic() < deadline
             time.sleep(0.005)

@@ -7,6 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from windows.cases import births
+
+
+@pytest.fixture(autouse=True, scope="session")
+def stubborn() -> Iterator[None]:
+    with births.again():
+        yield
+
 
 @pytest.fixture(autouse=True)
 def own_files(tmp_path: Path) -> Iterator[None]:

@@ -13,6 +13,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
+from windows.cases import births
 from windows.compare.cases import ALL
 from windows.compare.script import Case
 
@@ -59,4 +60,5 @@ async def _play(case: Case, executable: str) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    asyncio.run(_play_all(json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))))
+    with births.again():
+        asyncio.run(_play_all(json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))))
