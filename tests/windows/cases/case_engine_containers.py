@@ -284,7 +284,8 @@ async def test_a_failed_start_of_an_exec_leaves_the_container(tmp_path: Path) ->
             await process.start()
         assert await ended(process) == 1
         await process.delete()
-        assert len(await made.container.pids()) == 1
+        # Wine may have given a console's host to it as well.
+        assert made.container.init.pid in await made.container.pids()
 
 
 async def test_a_container_that_exits_before_its_start_returns(tmp_path: Path) -> None:
