@@ -139,7 +139,7 @@ async def test_update_is_seen_in_the_statistics(shop: Workshop) -> None:
 
 async def test_an_out_of_memory_kill_is_announced(shop: Workshop) -> None:
     limit = {"memory": {"limit": 16 << 20, "swap": 16 << 20}}
-    box = await shop.shell("x=$(head -c 200000000 /dev/zero | tr '\\0' x)", resources=limit)
+    box = await shop.shell("exec dd if=/dev/zero of=/dev/null bs=200000000", resources=limit)
     watching = asyncio.create_task(box.container.wait_oom())
     await box.container.init.start()
     async with asyncio.timeout(30):
