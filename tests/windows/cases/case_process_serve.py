@@ -234,6 +234,19 @@ async def test_shutdown_with_a_call_under_way(shim: Shim, now: bool, code: int) 
                 await call
 
 
+async def test_what_never_returns_does_not_keep_the_process(shim: Shim) -> None:
+    async with serving(shim, ENGINE="StuckThread") as server:
+        assert await server.ready() == b""
+        async with connected(shim.address) as (stub, _):
+            call = asyncio.ensure_future(stub.create(creation(shim), timeout=LIMIT))
+            await asyncio.sleep(0)
+            await stub.connect(task.ConnectRequest(id="i"), timeout=LIMIT)  # it has arrived
+            await stub.shutdown(task.ShutdownRequest(id="i", now=True), timeout=LIMIT)
+            assert await server.ended() == 0
+            with pytest.raises(Exception):  # noqa: B017, PT011 - however the connection ended
+                await call
+
+
 async def test_shutdown_of_another_id_is_ignored(shim: Shim) -> None:
     async with serving(shim) as server:
         assert await server.ready() == b""

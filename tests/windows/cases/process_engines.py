@@ -9,7 +9,9 @@ import json
 import logging
 import os
 import sys
+import threading
 from collections.abc import Callable
+from contextlib import suppress
 
 from podshim.engine import Container, CreateRequest
 from podshim.errors import ShimError
@@ -74,6 +76,17 @@ class Hangs(Good):
 class NeverCreates(Good):
     async def create_container(self, request: ContainerRequest) -> WindowsContainer:
         await asyncio.Event().wait()
+        raise AssertionError
+
+
+class StuckThread(Good):
+    """Has a thread of the loop's in a call that never returns, and a task that nothing cancels."""
+
+    async def create_container(self, request: ContainerRequest) -> WindowsContainer:
+        stuck = asyncio.ensure_future(asyncio.to_thread(threading.Event().wait))
+        while not stuck.done():
+            with suppress(asyncio.CancelledError):
+                await asyncio.shield(stuck)
         raise AssertionError
 
 

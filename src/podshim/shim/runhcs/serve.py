@@ -33,7 +33,7 @@ from podshim.transport import pipes
 from podshim.win32.binding import text_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Coroutine, Mapping
     from typing import Any
 
     from podshim.shim.runhcs.command import Command
@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 
 #: How long the log's reader may take for the last lines, in s.
 LOG_TIMEOUT = 0.5
+#: How long what is under way at the very end may take to be cancelled, in s.
+REST_TIMEOUT = 5.0
 
 #: The exit code of a program that crashed.
 CRASHED = 2
@@ -55,6 +57,8 @@ class _CantServeError(Exception):
 
 def run(engine: type[WindowsEngine], command: Command, environment: Mapping[str, str]) -> int:
     """Be a server until there is no more need for it.
+
+    Exit then: threads and tasks that are stuck may be left.
 
     Args:
         engine: The engine's class.
@@ -70,7 +74,7 @@ def run(engine: type[WindowsEngine], command: Command, environment: Mapping[str,
         if settings.debug_type == Options.FILE:
             complain("panic: file log output mode is not supported\n")
             return CRASHED
-        asyncio.run(_serve(engine, command, settings, environment))
+        _run(_serve(engine, command, settings, environment))
     except _CantServeError as error:
         _tell(error.__cause__ or error, STDOUT)
         return 1
@@ -78,6 +82,28 @@ def run(engine: type[WindowsEngine], command: Command, environment: Mapping[str,
         _tell(error, STDERR)
         return 1
     return 0
+
+
+def _run(server: Coroutine[Any, Any, None]) -> None:
+    """Run the loop to the server's end, and then not on for what does not end by itself.
+
+    `asyncio.run` would wait for every task that was cancelled, and for threads that may be stuck in
+    a call of Windows'; the process is about to end, and these with it.
+    """
+    runner = asyncio.Runner()
+    try:
+        runner.run(server)
+    finally:
+        runner.run(_end_rest())
+
+
+async def _end_rest() -> None:
+    """Cancel what still runs, and give it a moment to clean up."""
+    rest = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in rest:
+        task.cancel()
+    if rest:
+        await asyncio.wait(rest, timeout=REST_TIMEOUT)
 
 
 def _tell(error: BaseException, fd: int) -> None:
