@@ -11,7 +11,7 @@ from podshim.engines.hcs.hostprocess.environment import environment, name_of, va
 from podshim.engines.hcs.hostprocess.location import Location
 from podshim.engines.hcs.hostprocess.mounts import job_mounts
 from podshim.engines.hcs.hostprocess.parameters import parameters_of
-from podshim.engines.hcs.hostprocess.users import User, account_name, parse_user
+from podshim.engines.hcs.hostprocess.users import User, parse_user
 from podshim.errors import InvalidArgumentError, ShimError
 from podshim.hcsspec.reading import Member
 
@@ -87,11 +87,6 @@ def test_users_that_cant_be(text: str, said: str) -> None:
     with pytest.raises(ShimError) as caught:
         parse_user(text)
     assert str(caught.value) == said
-
-
-@pytest.mark.parametrize(("container", "account"), [("c1", "c1"), ("x" * 64, "x" * 20), ("", "")])
-def test_an_account_is_named_after_its_container(container: str, account: str) -> None:
-    assert account_name(container) == account
 
 
 def mounts_of(*mounts: dict[str, Any]) -> list[str]:

@@ -9,6 +9,7 @@ import pytest
 from podshim.engines.hcs.hostprocess import identity
 from podshim.engines.hcs.hostprocess.identity import acquire
 from podshim.errors import ShimError
+from podshim.hcsspec.accounts import account_comment
 from podshim.win32.binding import failure
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ class Machine:
         self.groups = {"Workers"}
         self.fails = ""
         self.passwords: list[str] = []
+        self.comments: list[str] = []
 
     def does(self, what: str, *about: Any) -> None:
         self.log.append((what, *about))
@@ -49,8 +51,9 @@ class Machine:
     def is_group(self, name: str) -> bool:
         return name in self.groups
 
-    def add_user(self, name: str, password: str) -> None:
+    def add_user(self, name: str, password: str, comment: str) -> None:
         self.passwords.append(password)
+        self.comments.append(comment)
         self.does("add", name)
 
     def add_to_group(self, group: str, user: str) -> None:
@@ -78,7 +81,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
 
 
 def test_inheriting_needs_no_user(machine: Machine) -> None:
-    found = acquire("c1", "", inherit=True)
+    found = acquire("n", "c1", "", inherit=True)
     found.close()
     assert machine.log == [("own",)]
 
@@ -92,13 +95,13 @@ def test_inheriting_needs_no_user(machine: Machine) -> None:
     ],
 )
 def test_users_log_on(machine: Machine, user: str, logon: tuple[Any, ...]) -> None:
-    acquire("c1", user, inherit=False).close()
+    acquire("n", "c1", user, inherit=False).close()
     assert machine.log == [logon]
 
 
 @pytest.mark.parametrize(("container", "account"), [("short", "short"), ("x" * 64, "x" * 20)])
 def test_a_group_makes_an_account(machine: Machine, container: str, account: str) -> None:
-    found = acquire(container, "Workers", inherit=False)
+    found = acquire("n", container, "Workers", inherit=False)
     assert machine.log == [
         ("add", account),
         ("join", "Workers", account),
@@ -108,11 +111,12 @@ def test_a_group_makes_an_account(machine: Machine, container: str, account: str
     found.close()
     assert machine.log[3:] == [("delete", account)]
     assert found.token.closed
+    assert machine.comments == [account_comment("n", container)]
 
 
 def test_every_account_has_its_own_password(machine: Machine) -> None:
     for container in ("a", "b"):
-        acquire(container, "Workers", inherit=False).close()
+        acquire("n", container, "Workers", inherit=False).close()
     assert len(set(machine.passwords)) == 2
     assert all(len(password) == 36 for password in machine.passwords)
 
@@ -121,7 +125,7 @@ def test_every_account_has_its_own_password(machine: Machine) -> None:
 def test_a_failure_leaves_no_account(machine: Machine, fails: str) -> None:
     machine.fails = fails
     with pytest.raises(ShimError) as caught:
-        acquire("c1", "Workers", inherit=False)
+        acquire("n", "c1", "Workers", inherit=False)
     text = "failed to create user process token: failed to logon user: "
     assert str(caught.value).startswith(text)
     assert machine.log[-1] == ("delete", "c1")
@@ -130,7 +134,7 @@ def test_a_failure_leaves_no_account(machine: Machine, fails: str) -> None:
 def test_an_account_that_there_is_stays(machine: Machine) -> None:
     machine.fails = "add"
     with pytest.raises(ShimError, match="failed to logon user"):
-        acquire("c1", "Workers", inherit=False)
+        acquire("n", "c1", "Workers", inherit=False)
     assert machine.log == [("add", "c1")]
 
 
@@ -140,13 +144,13 @@ def test_an_account_that_there_is_stays(machine: Machine) -> None:
 )
 def test_no_user(machine: Machine, user: str, reason: str) -> None:
     with pytest.raises(ShimError) as caught:
-        acquire("c1", user, inherit=False)
+        acquire("n", "c1", user, inherit=False)
     assert str(caught.value) == f"failed to create user process token: {reason}"
     assert not machine.log
 
 
 def test_an_account_that_cant_be_deleted_is_told(machine: Machine) -> None:
-    found = acquire("c1", "Workers", inherit=False)
+    found = acquire("n", "c1", "Workers", inherit=False)
     machine.fails = "delete"
     with pytest.raises(OSError, match=r".+"):
         found.close()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -14,6 +15,7 @@ import podshim
 from podshim.api.task_v2_pb2 import DeleteResponse
 from podshim.bundle import Bundle, ExitRecord
 from podshim.errors import ShimError
+from podshim.hcsspec.accounts import account_comment
 from podshim.shim.runhcs.command import DELETE, Command
 from podshim.shim.runhcs.delete import DeleteError, delete
 from podshim.task.runhcs.host import WindowsEngine
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 ID = "a-container-with-a-long-name"
+MARK = account_comment("n", ID)
 
 
 class Engine(WindowsEngine):
@@ -42,15 +45,28 @@ class Complaining(Engine):
 
 
 class Accounts:
-    """Stands for Windows' function that deletes accounts."""
+    """Stands for Windows' functions that find and delete accounts; there is one of every name."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.asked: list[tuple[str | None, str]] = []
-        self.answer = accounts.NERR_USER_NOT_FOUND
-        monkeypatch.setattr(accounts, "_user_delete", self)
+        self.deleted: list[tuple[str | None, str]] = []
+        self.found = 0
+        self.answer = 0
+        self.comment: str | None = MARK
+        self.flags = accounts.ORDINARY
+        self.kept: list[Any] = []
+        monkeypatch.setattr(accounts, "_user_info", self.info)
+        monkeypatch.setattr(accounts, "_user_delete", self.delete)
+        monkeypatch.setattr(accounts, "_free", lambda _: self.kept.pop())
 
-    def __call__(self, server: str | None, name: str) -> int:
-        self.asked.append((server, name))
+    def info(self, server: str | None, name: str, level: int, into: Any) -> int:
+        assert (server, name, level) == (None, ID[:20], 1)
+        if not self.found:
+            self.kept.append(accounts._UserInfo(comment=self.comment, flags=self.flags))
+            into._obj.value = ctypes.addressof(self.kept[-1])
+        return self.found
+
+    def delete(self, server: str | None, name: str) -> int:
+        self.deleted.append((server, name))
         return self.answer
 
 
@@ -76,15 +92,34 @@ def test_everything_is_asked_for_and_the_answer_is_255(command: Command, known: 
     answer, said = run(command)
     assert said == []
     assert Engine.deleted[-1] == ID
-    assert known.asked == [(None, ID[:20])]
+    assert known.deleted == [(None, ID[:20])]
+    assert not known.kept
     assert (answer.pid, answer.exit_status) == (0, 255)
     assert before - 0.001 <= answer.exited_at.ToNanoseconds() / 1e9 <= time.time() + 0.001
 
 
 @pytest.mark.parametrize("code", [0, accounts.NERR_USER_NOT_FOUND])
 def test_accounts_that_are_gone_are_silent(command: Command, known: Accounts, code: int) -> None:
-    known.answer = code
+    known.found = known.answer = code
     assert run(command)[1] == []
+
+
+def test_an_account_that_cant_be_looked_at_stays(command: Command, known: Accounts) -> None:
+    known.found = 5
+    text = failure(5).strerror
+    assert run(command)[1] == [f'failed to delete user "{ID[:20]}": {text}\n']
+    assert known.deleted == []
+
+
+@pytest.mark.parametrize("comment", [None, "", "Ann of the third floor", account_comment("x", ID)])
+def test_an_account_of_somebody_else_stays(
+    command: Command, known: Accounts, comment: str | None
+) -> None:
+    known.comment = comment
+    (said,) = run(command)[1]
+    assert "level=warning" in said
+    assert f'but was not made for it" user={ID[:20]}\n' in said
+    assert known.deleted == []
 
 
 def test_an_account_that_stays_is_told(command: Command, known: Accounts) -> None:
@@ -104,7 +139,7 @@ def test_a_bundle_is_needed_before_anything_is_done(command: Command, known: Acc
     command.bundle = ""
     with pytest.raises(DeleteError, match="bundle is required"):
         run(command)
-    assert known.asked == []
+    assert known.deleted == []
 
 
 def test_records_of_others_mean_nothing(command: Command, known: Accounts) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 from ctypes import POINTER, Structure, byref, c_void_p, cast
 from ctypes.wintypes import BOOL, DWORD, LPCWSTR, LPWSTR
+from dataclasses import dataclass
 from typing import Final
 
 from podshim.win32.binding import (
@@ -18,9 +19,10 @@ from podshim.win32.binding import (
 
 NERR_USER_NOT_FOUND: Final = 2221
 
+#: What `add_user` makes: UF_NORMAL_ACCOUNT and UF_DONT_EXPIRE_PASSWD.
+ORDINARY: Final = 0x200 | 0x10000
+
 _USER_PRIV_USER: Final = 1
-_UF_NORMAL_ACCOUNT: Final = 0x200
-_UF_DONT_EXPIRE_PASSWORD: Final = 0x10000
 
 
 class _UserInfo(Structure):
@@ -44,6 +46,19 @@ class _Member(Structure):
     _fields_ = (("sid", c_void_p),)
 
 
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What a local account says of itself.
+
+    Args:
+        comment: Its comment.
+        flags: What it is, as bits `UF_`.
+    """
+
+    comment: str
+    flags: int
+
+
 _netapi32 = Library("netapi32.dll")
 _advapi32 = Library("advapi32.dll")
 _group_info = _netapi32.function(
@@ -52,6 +67,7 @@ _group_info = _netapi32.function(
 _user_add = _netapi32.function(
     "NetUserAdd", DWORD, LPCWSTR, DWORD, POINTER(_UserInfo), POINTER(DWORD)
 )
+_user_info = _netapi32.function("NetUserGetInfo", DWORD, LPCWSTR, LPCWSTR, DWORD, POINTER(c_void_p))
 _user_delete = _netapi32.function("NetUserDel", DWORD, LPCWSTR, LPCWSTR)
 _add_members = _netapi32.function(
     "NetLocalGroupAddMembers", DWORD, LPCWSTR, LPCWSTR, DWORD, c_void_p, DWORD
@@ -83,7 +99,25 @@ def is_group(name: str) -> bool:
     return bool(found)
 
 
-def add_user(name: str, password: str) -> None:
+def find_user(name: str) -> Account | None:
+    """The local account of a name; None if there is none. Blocks.
+
+    Raises:
+        OSError: The system does not tell.
+    """
+    found = c_void_p()
+    code = _user_info(None, name, 1, byref(found))
+    if code == NERR_USER_NOT_FOUND:
+        return None
+    check_code(code, name)
+    try:
+        info = cast(found, POINTER(_UserInfo)).contents
+        return Account(info.comment or "", info.flags)
+    finally:
+        _free(found)
+
+
+def add_user(name: str, password: str, comment: str) -> None:
     """Make an ordinary local account, whose password does not expire.
 
     Raises:
@@ -93,7 +127,8 @@ def add_user(name: str, password: str) -> None:
         name=name,
         password=password,
         priv=_USER_PRIV_USER,
-        flags=_UF_NORMAL_ACCOUNT | _UF_DONT_EXPIRE_PASSWORD,
+        comment=comment,
+        flags=ORDINARY,
     )
     check_code(_user_add(None, 1, byref(info), None), name)
 

@@ -59,6 +59,17 @@ async def test_without_the_variable_nobody_waits(environment: dict[str, str]) ->
 
 def test_an_account_that_is_not_there_is_no_error() -> None:
     accounts.delete_user("nobody-of-this-name")
+    assert accounts.find_user("nobody-of-this-name") is None
+
+
+def test_an_account_is_found() -> None:
+    # Wine has accounts that are made in the memory of this process, and forgets their comments.
+    accounts.add_user("somebody", "secret", "a comment")
+    try:
+        assert accounts.find_user("somebody") is not None
+    finally:
+        accounts.delete_user("somebody")
+    assert accounts.find_user("somebody") is None
 
 
 def test_the_build_is_the_true_one() -> None:

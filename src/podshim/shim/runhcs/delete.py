@@ -2,10 +2,10 @@
 
 Theory of operation. containerd runs it whenever its connection to a shim has ended: after every
 ordinary deletion, when there is nothing left to do, and when a shim died, when everything is. It
-tells what the shim wrote before it died, ends the container's system and removes the account that a
-HostProcess container may have had. That something is not there is no error; what fails is told on
-standard error, which containerd logs, and does not stop the rest. Only a container that does not
-end in time fails the command.
+tells what the shim wrote before it died, ends the container's system and removes the account that
+was made for a HostProcess container; one that only has its name is somebody's, and stays. That
+something is not there is no error; what fails is told on standard error, which containerd logs, and
+does not stop the rest. Only a container that does not end in time fails the command.
 
 The contract has one answer to how the container ended: status 255, now. The shim keeps no record in
 the bundle that would say more.
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from podshim import wire
 from podshim.bundle import PANIC_LOG, Bundle
+from podshim.hcsspec.accounts import account_name, is_account_of
 from podshim.shim.logfmt import quote
 from podshim.win32 import accounts
 from podshim.win32.binding import code_of, message_of, text_of
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
     from podshim.task.runhcs.host import WindowsEngine
 
 MAX_PANIC_LOG = 1 << 20
-#: The longest name of an account.
-MAX_ACCOUNT = 20
 UNKNOWN_STATUS = 255
 
 
@@ -59,7 +58,7 @@ def delete(
         raise DeleteError("bundle is required")
     _report_panic(Bundle(command.bundle), say)
     load().force_delete(command.id, lambda line: say(line.rstrip("\n") + "\n"))
-    _delete_account(command.id[:MAX_ACCOUNT], say)
+    _delete_account(command.namespace, command.id, say)
     return wire.delete_response(0, UNKNOWN_STATUS, time.time_ns())
 
 
@@ -79,9 +78,16 @@ def _report_panic(bundle: Bundle, say: Callable[[str], None]) -> None:
         say(_record("panic log file is larger than 1MB, only the first 1MB is logged"))
 
 
-def _delete_account(name: str, say: Callable[[str], None]) -> None:
+def _delete_account(namespace: str, container_id: str, say: Callable[[str], None]) -> None:
+    name = account_name(container_id)
     try:
-        accounts.delete_user(name)
+        account = accounts.find_user(name)
+        if account is None:
+            return
+        if is_account_of(namespace, container_id, account.comment, account.flags):
+            accounts.delete_user(name)
+        else:
+            say(_record("an account has the container's name, but was not made for it", user=name))
     except OSError as error:
         say(f'failed to delete user "{name}": {message_of(code_of(error))}\n')
 

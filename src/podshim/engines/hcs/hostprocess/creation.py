@@ -130,7 +130,9 @@ async def _create(request: ContainerRequest, facts: HostFacts, plan: _Plan) -> H
         shown = await asyncio.to_thread(show, job, location, plan.mounts, shortcomings)
         files.push_async_callback(_in_thread, shown)
         job.limit(plan.limits)
-        launcher = Launcher(job, location, build=facts.build, inherit_user=plan.inherit_user)
+        launcher = Launcher(
+            facts.namespace, job, location, build=facts.build, inherit_user=plan.inherit_user
+        )
         container = HostProcessContainer(
             job,
             launcher,

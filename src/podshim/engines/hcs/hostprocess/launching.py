@@ -37,13 +37,23 @@ class Launcher:
     """Prepares the processes of one container.
 
     Args:
+        namespace: containerd's namespace.
         job: Its job.
         location: Where its files are.
         build: The build of Windows.
         inherit_user: Whether its processes run as we do.
     """
 
-    def __init__(self, job: HostJob, location: Location, *, build: int, inherit_user: bool) -> None:
+    def __init__(
+        self,
+        namespace: str,
+        job: HostJob,
+        location: Location,
+        *,
+        build: int,
+        inherit_user: bool,
+    ) -> None:
+        self._namespace = namespace
         self._job = job
         self._location = location
         self.build = build
@@ -65,6 +75,7 @@ class Launcher:
                 self._identity = await asyncio.to_thread(
                     partial(
                         acquire,
+                        self._namespace,
                         self._job.container_id,
                         parameters.user,
                         inherit=self._inherit_user,

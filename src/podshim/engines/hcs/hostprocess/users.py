@@ -1,7 +1,7 @@
 r"""Whom a HostProcess container's processes run as. Pure.
 
 A spec names a user, `DOMAIN\user`, or a local group: then an account is made for the container, a
-member of the group, and deleted with it.
+member of the group, and deleted with it (`podshim.hcsspec.accounts`).
 """
 
 from __future__ import annotations
@@ -11,8 +11,6 @@ from typing import Final
 
 from podshim.errors import ShimError
 
-#: The longest name that an account of Windows can have.
-LONGEST_ACCOUNT: Final = 20
 _SERVICES: Final = "NT AUTHORITY"
 
 
@@ -46,8 +44,3 @@ def parse_user(text: str) -> User:
         return User(text)
     domain, name = parts
     return User(name, domain, service=domain == _SERVICES)
-
-
-def account_name(container_id: str) -> str:
-    """The name of the account that a container gets: its id, or the beginning of it."""
-    return container_id[:LONGEST_ACCOUNT]
