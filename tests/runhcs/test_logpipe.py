@@ -171,6 +171,25 @@ async def test_a_reader_that_does_not_read_loses_the_oldest_lines(stderr: Path) 
     await log.close()
 
 
+async def test_how_many_lines_are_lost_is_told_until_somebody_takes_it(stderr: Path) -> None:
+    log = Log(stderr, limit=1000)
+    first = await log.attach(reads=False)
+    for number in range(100):
+        log.say(f"line-{number}")
+    await settled()
+    log.say("one more")
+    lost = 101 - len(log.pipe._lines)
+    first.gone = True
+    first.may.set()
+    await settled()
+    second = await log.attach()
+    assert f"lines={lost}" in second.lines()[0]
+    log.say("another")
+    await settled()
+    assert [line for line in second.lines()[1:] if "dropped" in line] == []
+    await log.close()
+
+
 async def test_a_line_has_a_limit(stderr: Path) -> None:
     log = Log(stderr)
     reader = await log.attach()

@@ -128,10 +128,10 @@ class LogPipe(logging.Handler):
     async def _write(self, client: WriteStream) -> None:
         try:
             while True:
-                piece, lines = self._head()
+                piece, lines, lost = self._head()
                 if piece:
                     await client.write(piece)
-                    self._taken(lines)
+                    self._taken(lines, lost)
                     continue
                 self._empty.set()
                 self._news.clear()
@@ -143,8 +143,8 @@ class LogPipe(logging.Handler):
         finally:
             client.close()
 
-    def _head(self) -> tuple[bytes, list[bytes]]:
-        """What to write next, and the queue's lines in it."""
+    def _head(self) -> tuple[bytes, list[bytes], int]:
+        """What to write next, the queue's lines in it, and how many lost lines it tells of."""
         with self._locked():
             lines: list[bytes] = []
             size = 0
@@ -153,12 +153,13 @@ class LogPipe(logging.Handler):
                 if lines and size > _PIECE:
                     break
                 lines.append(line)
-            dropped, self._dropped = self._dropped, 0
-        report = _line(self.format(_dropped_record(dropped))) if dropped else b""
-        return report + b"".join(lines), lines
+            lost = self._dropped
+        report = _line(self.format(_dropped_record(lost))) if lost else b""
+        return report + b"".join(lines), lines, lost
 
-    def _taken(self, lines: list[bytes]) -> None:
+    def _taken(self, lines: list[bytes], lost: int) -> None:
         with self._locked():
+            self._dropped -= lost
             for line in lines:
                 if self._lines and self._lines[0] is line:
                     self._lines.popleft()
