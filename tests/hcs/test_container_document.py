@@ -73,7 +73,7 @@ FULL: dict[str, Any] = {
     "pipes": (MappedPipe("inner", "\\\\.\\pipe\\outer"),),
     "credential_guard": {"Cookie": "c", "RpcEndpoint": "e", "Transport": "LRPC"},
     "device_extensions": (
-        ("C:\\ext.json", {"namespace": {"ob": {"shadow": True, "symlink": [{"name": "n"}]}}}),
+        ("C:\\ext.json", {"namespace": {"ob": {"shadow": "true", "symlink": [{"name": "n"}]}}}),
     ),
 }
 
@@ -337,7 +337,7 @@ def test_device_extensions_are_taken_member_by_member() -> None:
             "interface_class": [{"type": "t", "identifier": "i", "recurse": True}],
         },
         "namespace": {
-            "ob": {"objdir": [{"name": "o", "objdir": [{"name": "p", "shadow": True}]}]},
+            "ob": {"objdir": [{"name": "o", "objdir": [{"name": "p", "shadow": "true"}]}]},
             "device": {
                 "requires_driverstore": True,
                 "device_instance": [{"id": "d", "interface_class": [{"type": "t"}]}],
@@ -350,7 +350,10 @@ def test_device_extensions_are_taken_member_by_member() -> None:
     with pytest.raises(ShimError) as caught:
         devices.device_extensions([("a", document)], 19041)
     assert str(caught.value) == "device extensions are not supported on this build (19041)"
-    wrong: list[Any] = [5, None, [], {"namespace": 5}, {"namespace": {"ob": {"shadow": "yes"}}}]
+    mask = {"namespace": {"ob": {"symlink": [{"access_mask": -5}]}}}
+    assert devices.device_extensions([("a", mask)], 20348) == {"device_extension": [mask]}
+    wrong: list[Any] = [5, None, [], {"namespace": 5}, {"namespace": {"ob": {"shadow": True}}}]
+    wrong.append({"namespace": {"ob": {"symlink": [{"access_mask": 1 << 31}]}}})
     for value in wrong:
         with pytest.raises(InvalidArgumentError, match=r"ext\.json"):
             devices.device_extensions([("ext.json", value)], 20348)
@@ -372,11 +375,8 @@ def test_mounts_are_folders_or_pipes() -> None:
         ("C:\\a", True),
         ("C:\\c", False),
     ]
-    # A pipe that is to appear as a file is left out.
-    assert mounts.mapped_pipes(found) == [
-        MappedPipe("inner", "\\\\.\\pipe\\host"),
-        MappedPipe("inner2", "uvm://\\\\.\\pipe\\vm"),
-    ]
+    # A pipe that is to appear as a file is left out, and one of a VM that there is not.
+    assert mounts.mapped_pipes(found) == [MappedPipe("inner", "\\\\.\\pipe\\host")]
 
 
 @pytest.mark.parametrize("missing", ["source", "destination"])

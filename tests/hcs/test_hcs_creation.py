@@ -306,12 +306,12 @@ async def test_before_server_2019_there_is_the_first_schema(tmp_path: Path) -> N
 async def test_device_extensions_are_read(tmp_path: Path) -> None:
     key = "io.microsoft.container.wcow.deviceextensions"
     file = tmp_path / "extension.json"
-    file.write_text('{"namespace":{"ob":{"shadow":true}}}')
+    file.write_text('{"namespace":{"ob":{"shadow":"true"}}}')
     spec = {"windows": {"layerFolders": ["b", "s"]}, "annotations": {key: str(file)}}
     world = World(tmp_path, spec)
     await world.create()
     assert world.document["Container"]["AdditionalDeviceNamespace"] == {
-        "device_extension": [{"namespace": {"ob": {"shadow": True}}}]
+        "device_extension": [{"namespace": {"ob": {"shadow": "true"}}}]
     }
     for broken in ("", "{", "[]", "5"):
         file.write_text(broken)

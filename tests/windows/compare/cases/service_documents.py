@@ -17,6 +17,21 @@ _EXTENSION = """{"device_category": {"name": "c", "interface_class": [{"type": "
 "namespace": {"ob": {"symlink": [{"name": "a", "path": "b", "scope": "Local"}]}}}"""
 
 
+def _extension(**ob: Any) -> str:
+    return json.dumps({"namespace": {"ob": ob}})
+
+
+_EXTENSIONS = {
+    "shadows": _extension(
+        shadow="false",
+        objdir=[{"name": "n", "shadow": "true", "clonesd": "c"}],
+        symlink=[{"name": "a", "access_mask": 983041}],
+    ),
+    "negative-mask": _extension(symlink=[{"access_mask": -5}]),
+    "nothing": json.dumps({"namespace": {"ob": None, "device": {"device_instance": []}}}),
+}
+
+
 def _windows(**members: Any) -> dict[str, Any]:
     return spec(windows=members)
 
@@ -116,6 +131,11 @@ CASES = [
         "no-extension": spec({_C + "wcow.deviceextensions": r"$B\files\y.json"}),
         "bad-extension": spec({_C + "wcow.deviceextensions": r"$B\files\z.json"}),
     }, bundles={"files": Bundle(None, {"x.json": _EXTENSION, "z.json": "words"}, layers=False)}),
+    many("documents_of_extensions", _PART, {
+        name: spec({_C + "wcow.deviceextensions": rf"$B\files\{name}.json"})
+        for name in _EXTENSIONS
+    }, bundles={"files": Bundle(
+        None, {f"{name}.json": text for name, text in _EXTENSIONS.items()}, layers=False)}),
     many("documents_of_credentials", _PART, {
         "spec": _windows(credentialSpec='{"CmsPlugins": ["ActiveDirectory"]}'),
         "object": _windows(credentialSpec={"CmsPlugins": []}),
@@ -156,6 +176,14 @@ CASES = [
         "pipe": _mounts({"source": "\\\\.\\pipe\\a", "destination": "\\\\.\\pipe\\b"}),
         "pipe-to-a-path": _mounts({"source": "\\\\.\\pipe\\a", "destination": "C:\\b"}),
         "with-slashes": _mounts({"source": "$B/pod/base", "destination": "C:/data"}),
+    }),
+    many("documents_of_pipes", _PART, {
+        "of-a-vm": _mounts({"source": "uvm://\\\\.\\pipe\\a", "destination": "\\\\.\\pipe\\b"}),
+        "of-a-vm-to-a-path": _mounts({"source": "uvm://\\\\.\\pipe\\a", "destination": "C:\\b"}),
+        "of-a-folder": _mounts({"source": _BASE, "destination": "\\\\.\\pipe\\b"}),
+        "in-capitals": _mounts({"source": "\\\\.\\PIPE\\a", "destination": "\\\\.\\PIPE\\b"}),
+        "below-another": _mounts({"source": "\\\\.\\pipe\\a\\c",
+                                  "destination": "\\\\.\\pipe\\b\\d"}),
     }),
     many("documents_of_processes", _PART, {
         "words": _process("cmd", "/c", "rem", "a b", 'say "x"', "", "c:\\a b\\"),

@@ -157,8 +157,8 @@ def build(facts: ContainerFacts, said: FromSpec | None = None) -> Json:
     return {
         "Owner": facts.owner,
         "SchemaVersion": dict(SCHEMA_2_1),
-        "ShouldTerminateOnLastHandleClosed": True,
         "Container": container_section(facts, root, said),
+        "ShouldTerminateOnLastHandleClosed": True,
     }
 
 

@@ -23,7 +23,7 @@ CLASSES = frozenset({"class", "vpci-class-guid"})
 
 #: The members of a device extension: `text`, `flag`, `number`, or objects and lists of such.
 _Shape = dict[str, object]
-_OBJECT_DIRECTORY: _Shape = {"name": "text", "clonesd": "text", "shadow": "flag"}
+_OBJECT_DIRECTORY: _Shape = {"name": "text", "clonesd": "text", "shadow": "text"}
 _SYMLINK: _Shape = {
     "name": "text",
     "path": "text",
@@ -40,7 +40,7 @@ _CATEGORY: _Shape = {
 _EXTENSION: _Shape = {
     "device_category": _CATEGORY,
     "namespace": {
-        "ob": {"shadow": "flag", "symlink": [_SYMLINK], "objdir": [_OBJECT_DIRECTORY]},
+        "ob": {"shadow": "text", "symlink": [_SYMLINK], "objdir": [_OBJECT_DIRECTORY]},
         "device": {
             "requires_driverstore": "flag",
             "device_category": [_CATEGORY],
@@ -122,5 +122,5 @@ def _taken(member: Member, shape: _Shape) -> Json:
         elif wanted == "flag":
             taken[name] = value.flag()
         else:
-            taken[name] = value.unsigned(32)
+            taken[name] = value.signed(32)
     return present(taken)

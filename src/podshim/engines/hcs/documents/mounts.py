@@ -1,9 +1,10 @@
 """A spec's mounts, by what Windows makes of each: a mapped folder, a mapped pipe, or nothing.
 
 Theory of operation. Windows maps folders of the host, and named pipes, into a container. Pipes are
-known by their source; a pipe that is to appear as anything but a pipe can't be mapped, and is left
-out, as Windows' own tools do. Whether a folder exists, and its real path, only the host can say:
-`podshim.engines.hcs.paths` resolves the sources of folders before they go into a document.
+known by their source. A pipe that is to appear as anything but a pipe can't be mapped, nor can a
+utility VM's where there is none: they are left out, as Windows' own tools do. Whether a folder
+exists, and its real path, only the host can say: `podshim.engines.hcs.paths` resolves the sources
+of folders before they go into a document.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from podshim.hcsspec.reading import Member
 
 PIPE_PREFIX = "\\\\.\\pipe\\"
-#: Sources in the utility VM instead of the host; on the host only pipes may have it.
+#: Sources in the utility VM instead of the host.
 VM_PREFIX = "uvm://"
 
 
@@ -108,7 +109,7 @@ def mapped_pipes(mounts: Sequence[SpecMount]) -> list[MappedPipe]:
     return [
         MappedPipe(mount.destination.removeprefix(PIPE_PREFIX), mount.source)
         for mount in mounts
-        if mount.is_pipe and mount.destination.startswith(PIPE_PREFIX)
+        if mount.source.startswith(PIPE_PREFIX) and mount.destination.startswith(PIPE_PREFIX)
     ]
 
 
