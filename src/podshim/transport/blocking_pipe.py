@@ -108,4 +108,7 @@ class BlockingPipe:
         return overlapped.read(self._handle, limit, self._left(deadline))
 
     def _left(self, deadline: float | None) -> float:
-        return max((self._deadline if deadline is None else deadline) - time.monotonic(), 0.0)
+        left = (self._deadline if deadline is None else deadline) - time.monotonic()
+        if left <= 0:  # also where an operation would end at once: a peer may never stop talking
+            raise TimeoutError(f"{self._handle.what}: no answer in time")
+        return left
