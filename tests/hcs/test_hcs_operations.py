@@ -107,16 +107,13 @@ def test_a_handle_is_closed_after_its_last_user() -> None:
     user = threading.Thread(target=use)
     user.start()
     assert inside.wait(10)
-    closer = threading.Thread(target=handle.close)
-    closer.start()
-    while not handle.closed:
-        time.sleep(0.001)
+    handle.close()  # waits for nobody
+    assert handle.closed
     with pytest.raises(HandleClosedError), handle.use():
         pass
     assert closed == []
     leave.set()
-    for thread in (user, closer):
-        thread.join(10)
+    user.join(10)
     handle.close()
     assert closed == [7]
 
@@ -136,6 +133,35 @@ async def test_calls_run_side_by_side_within_bounds() -> None:
     assert not running.acquire(blocking=False)
     gate.set()
     assert len(set(await asyncio.gather(*calls))) == 2
+    threads.close()
+
+
+async def test_a_machine_without_room_for_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    threads = CallThreads()
+    called: list[str] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(RuntimeError, match="can't start new thread"):
+            await threads.run("call", lambda: called.append("refused"))
+    gate, inside = threading.Event(), threading.Event()
+
+    def call() -> None:
+        inside.set()
+        assert gate.wait(10)
+
+    first = asyncio.ensure_future(threads.run("call", call))
+    assert await asyncio.to_thread(inside.wait, 10)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        second = asyncio.ensure_future(threads.run("call", lambda: called.append("second")))
+        await asyncio.sleep(0)
+    gate.set()
+    async with asyncio.timeout(10):
+        await asyncio.gather(first, second)
+    assert called == ["second"]
     threads.close()
 
 

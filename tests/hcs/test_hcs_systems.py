@@ -4,6 +4,8 @@ import asyncio
 import json
 import logging
 import threading
+from collections.abc import Coroutine, Iterable
+from dataclasses import dataclass
 
 import pytest
 
@@ -30,6 +32,20 @@ CALLS = [
     "HcsOpenProcess",
     "HcsTerminateProcess",
 ]
+
+
+@dataclass
+class Calls:
+    """Calls that hang until they are let go."""
+
+    gate: threading.Event
+    tasks: list[asyncio.Task[object]]
+
+    async def let_go(self) -> list[object]:
+        """What becomes of them."""
+        self.gate.set()
+        async with asyncio.timeout(10):
+            return await asyncio.gather(*self.tasks, return_exceptions=True)
 
 
 async def start(made: World) -> tuple[System, HcsProcess]:
@@ -91,13 +107,57 @@ async def test_a_hard_kill_overtakes_a_signal_that_hangs() -> None:
                 await asyncio.sleep(0.005)
             assert await process.kill()
             assert await process.wait() == 0xFFFFFFFF
-        closing = asyncio.ensure_future(process.close())
-        await asyncio.sleep(0.02)
-        assert not closing.done()  # the handle is in use
-        gate.set()
-        assert not await signal  # the process is gone
-        await closing
+            await process.close()
+            assert "HcsCloseProcess" not in made.core.calls[-1]  # the handle is in use
+            gate.set()
+            assert not await signal  # the process is gone
         await system.close()
+
+
+async def hung(made: World, name: str, calls: Iterable[Coroutine[None, None, object]]) -> Calls:
+    """So many calls that hang in the service, and what lets them go on."""
+    gate = threading.Event()
+    made.core.faults[name] = Fault(gate=gate)
+    before = made.core.calls.count(name)
+    tasks = [asyncio.create_task(call) for call in calls]
+    await asyncio.sleep(0)
+    async with asyncio.timeout(10):
+        while made.core.calls.count(name) < before + 64:  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
+    return Calls(gate, tasks)
+
+
+async def test_signals_that_hang_hold_up_nothing_else() -> None:
+    async with world() as made:
+        system, process = await start(made)
+        signal = {"Signal": "CtrlShutdown"}
+        signals = await hung(made, "HcsSignalProcess", (process.signal(signal) for _ in range(70)))
+        async with asyncio.timeout(10):
+            other = await system.create_process(PIPES)
+            assert await other.kill()
+            await other.close()
+            assert await process.kill()
+            assert await process.wait() == 0xFFFFFFFF
+            await process.close()
+            await system.terminate()
+            await system.wait()
+            await system.close()
+        await signals.let_go()
+
+
+async def test_whatever_hangs_an_end_is_not_held_up() -> None:
+    async with world() as made:
+        system, process = await start(made)
+        creations = (system.create_process(PIPES) for _ in range(70))
+        made_too_late = await hung(made, "HcsCreateProcess", creations)
+        async with asyncio.timeout(10):
+            assert await process.kill()
+            assert await process.wait() == 0xFFFFFFFF
+            await process.close()
+            await system.terminate()
+            await system.wait()
+            await system.close()
+        assert all(isinstance(one, HcsError) for one in await made_too_late.let_go())
 
 
 @pytest.mark.parametrize(

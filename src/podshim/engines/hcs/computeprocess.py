@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from podshim.engines.hcs.computecore import ComputeCore
     from podshim.engines.hcs.hostservice import Service
+    from podshim.engines.hcs.operations import CallThreads
     from podshim.engines.hcs.system import System
     from podshim.transport.streams import DuplexStream
 
@@ -137,7 +138,7 @@ class HcsProcess:
         self.pipes = Pipes()
         self._service = service
         self._system = system
-        self._handle = Owned(handle, service.core.close_process)
+        self._handle = Owned(handle, self._close_handle)
         self._context = service.notifications.register(self._on_event)
         self._end = Ending()
         self._code = results.UNKNOWN_EXIT_CODE
@@ -211,7 +212,8 @@ class HcsProcess:
         Raises:
             HcsError: The service refuses.
         """
-        done = await self._call("hcs::Process::Signal", ProcessCall.SIGNAL, dumps(options))
+        threads = self._service.signals
+        done = await self._call("hcs::Process::Signal", ProcessCall.SIGNAL, dumps(options), threads)
         return self._delivered("hcs::Process::Signal", done)
 
     async def kill(self) -> bool:
@@ -226,7 +228,7 @@ class HcsProcess:
             raise HcsError(_KILL, self.subject, results.HCS_E_PROCESS_ALREADY_STOPPED)
         if self._killed:
             return True
-        attempt = await self._service.threads.run(
+        attempt = await self._service.endings.run(
             f"{_KILL} {self.subject}",
             functools.partial(
                 _kill, self._service.core, self._system.id, self.pid, self._service.deadline()
@@ -276,13 +278,15 @@ class HcsProcess:
             self.pipes.stdin = None
 
     async def close(self) -> None:
-        """Close pipes and handle, and let go who waits; any number of calls. The process lives."""
+        """Give up pipes and handle, and let go who waits; any number of calls. The process lives.
+
+        A call that uses the handle goes on, and closes it at its end.
+        """
         self._end.settle(EndKind.CLOSED)
         if self._release is not None:
             self._release.cancel()
         self.pipes.close()
-        await self._service.threads.run(f"hcs::Process::Close {self.subject}", self._handle.close)
-        self._service.notifications.unregister(self._context)
+        await self._service.endings.run(f"hcs::Process::Close {self.subject}", self._handle.close)
 
     async def discard(self) -> None:
         """End and close a process that nobody shall have."""
@@ -293,19 +297,31 @@ class HcsProcess:
             log.warning("%s", error)
         await self.close()
 
+    def _close_handle(self, process: int) -> None:
+        self._service.core.close_process(process)
+        self._service.notifications.unregister(self._context)
+
     async def _modify(self, name: str, settings: Mapping[str, object]) -> None:
         operation = f"hcs::Process::{name}"
         done = await self._call(operation, ProcessCall.MODIFY, dumps(settings))
         results.check(done.result, done.document, operation, self.subject)
 
-    async def _call(self, operation: str, call: ProcessCall, document: str) -> Completion:
+    async def _call(
+        self,
+        operation: str,
+        call: ProcessCall,
+        document: str,
+        threads: CallThreads | None = None,
+    ) -> Completion:
         core = self._service.core
 
         def begin(process: int, under: int) -> int:
             return core.process_call(call, process, under, document)
 
         try:
-            return await self._service.run_on(self._handle, f"{operation} {self.subject}", begin)
+            return await self._service.run_on(
+                self._handle, f"{operation} {self.subject}", begin, threads=threads
+            )
         except HandleClosedError:
             raise ClosedError(operation, self.subject) from None
 

@@ -3,6 +3,10 @@
 Theory of operation. One `Service` lives as long as its engine, on one loop: the library, the table
 of those who hear events, the threads that calls are made in, and the limits of time. It makes the
 single call; what the calls mean for a compute system or a process is theirs.
+
+Calls that last as long as processes like must not hold up others, and nothing may hold up an end:
+a graceful signal waits for its process, so signals have threads of their own, and so have kills,
+terminations and the closing of handles.
 """
 
 from __future__ import annotations
@@ -54,7 +58,10 @@ class Service:
         self.notifications = Notifications(asyncio.get_running_loop())
         self.core = make_core(self.notifications.deliver)
         self.open_stream = open_stream
-        self.threads = CallThreads(watchdog=self.timeouts.watchdog)
+        watchdog = self.timeouts.watchdog
+        self.threads = CallThreads(watchdog=watchdog)
+        self.signals = CallThreads("signal", watchdog=watchdog)
+        self.endings = CallThreads("end", watchdog=watchdog)
         self._scrub_logs = scrub_logs
         self.leftovers = Leftovers()
 
@@ -79,6 +86,7 @@ class Service:
         begin: Callable[[int, int], int],
         *,
         limit: float | None = None,
+        threads: CallThreads | None = None,
     ) -> Completion:
         """As `run`, with a handle that is not closed before the operation's end.
 
@@ -87,6 +95,7 @@ class Service:
             what: What it does, for the log.
             begin: Makes the call; in the thread.
             limit: Seconds; the limit of calls if none is given.
+            threads: Where the call is made; in `threads` if nothing is said.
 
         Raises:
             HandleClosedError: It is closed.
@@ -97,7 +106,7 @@ class Service:
             with handle.use() as value:
                 return operations.perform(self.core, functools.partial(begin, value), deadline)
 
-        return await self.threads.run(what, perform)
+        return await (threads or self.threads).run(what, perform)
 
     def deadline(self, limit: float | None = None) -> float:
         """When a call that is made now must have ended, by `time.monotonic`."""
@@ -122,4 +131,5 @@ class Service:
     async def close(self) -> None:
         """Wait a moment for what goes on, then give it up, and let the threads end."""
         await self.leftovers.close()
-        self.threads.close()
+        for threads in (self.threads, self.signals, self.endings):
+            threads.close()

@@ -3,7 +3,7 @@
 Theory of operation. A call blocks the thread that makes it, until its operation has ended or its
 time is over, and it uses handles that must not be closed meanwhile. So each runs to its end in a
 thread of the engine's own, whatever becomes of the caller: if that is cancelled, it is let go, and
-the call goes on. `Owned` counts the calls that use a handle, and closes it after the last.
+the call goes on. `Owned` counts the calls that use a handle, and the last of them closes it.
 
 The threads are daemons: a call that the service never answers must not hold up the end of the shim.
 Their number is bounded; more calls wait for a thread, and that counts against their time.
@@ -46,19 +46,19 @@ class Owned:
 
     Args:
         value: The handle.
-        close: Closes it.
+        close: Closes it; called in whatever thread is the last to use it.
     """
 
     def __init__(self, value: int, close: Callable[[int], None]) -> None:
         self._value = value
         self._close = close
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
         self._users = 0
         self._closing = False
 
     @property
     def closed(self) -> bool:
-        """Whether it has been closed, or is being closed."""
+        """Whether it has been closed, or will be by the last call that uses it."""
         return self._closing
 
     @contextmanager
@@ -68,36 +68,46 @@ class Owned:
         Raises:
             HandleClosedError: It is closed.
         """
-        with self._changed:
+        with self._lock:
             if self._closing:
                 raise HandleClosedError
             self._users += 1
         try:
             yield self._value
         finally:
-            with self._changed:
-                self._users -= 1
-                self._changed.notify_all()
+            self._leave()
 
     def close(self) -> None:
-        """Close it when no call uses it any more; the first of several calls does so. Blocks."""
-        with self._changed:
+        """Close it, or let the last call do so that uses it: none is waited for. Blocks shortly."""
+        with self._lock:
             if self._closing:
                 return
             self._closing = True
-            self._changed.wait_for(lambda: self._users == 0)
-        self._close(self._value)
+            used = bool(self._users)
+        if not used:
+            self._close(self._value)
+
+    def _leave(self) -> None:
+        with self._lock:
+            self._users -= 1
+            last = self._closing and not self._users
+        if last:
+            self._close(self._value)
 
 
 class CallThreads:
     """Daemon threads for calls that block, made as they are needed.
 
     Args:
+        name: What the threads' names begin with, for who looks at stacks.
         most: How many at the most.
         watchdog: After how many seconds a call that runs is logged; None for never.
     """
 
-    def __init__(self, *, most: int = _MOST_THREADS, watchdog: float | None = 240.0) -> None:
+    def __init__(
+        self, name: str = "call", *, most: int = _MOST_THREADS, watchdog: float | None = 240.0
+    ) -> None:
+        self._name = name
         self._most = most
         self._watchdog = watchdog
         self._changed = threading.Condition()
@@ -112,14 +122,15 @@ class CallThreads:
         Args:
             what: What it does, for the log.
             function: The call.
+
+        Raises:
+            RuntimeError: There is no thread, and none can be made.
         """
         import asyncio  # `delete` needs operations, and no event loop
 
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
-        watchdog = None
-        if self._watchdog is not None:
-            watchdog = loop.call_later(self._watchdog, _complain, what, self._watchdog)
+        watchdog: asyncio.TimerHandle | None = None
 
         def settle(value: T | None, error: BaseException | None) -> None:
             if watchdog is not None:
@@ -141,6 +152,8 @@ class CallThreads:
                 loop.call_soon_threadsafe(settle, value, problem)
 
         self._enqueue(call)
+        if self._watchdog is not None:
+            watchdog = loop.call_later(self._watchdog, _complain, what, self._watchdog)
         return await future
 
     def close(self) -> None:
@@ -153,10 +166,21 @@ class CallThreads:
         with self._changed:
             self._waiting.append(call)
             if self._idle < len(self._waiting) and self._count < self._most:
-                self._count += 1
-                name = f"hcs-{self._count}"
-                threading.Thread(target=self._serve, name=name, daemon=True).start()
+                self._begin_thread()
             self._changed.notify()
+
+    def _begin_thread(self) -> None:
+        thread = threading.Thread(
+            target=self._serve, name=f"hcs-{self._name}-{self._count + 1}", daemon=True
+        )
+        try:
+            thread.start()
+        except RuntimeError:
+            if not self._count:
+                self._waiting.pop()
+                raise
+            return  # those that are there serve it
+        self._count += 1
 
     def _serve(self) -> None:
         while True:

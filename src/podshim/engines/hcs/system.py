@@ -182,7 +182,7 @@ class System:
         #: When `start` returned, in seconds since the epoch.
         self.started_at: float | None = None
         self._service = service
-        self._handle = Owned(handle, service.core.close_system)
+        self._handle = Owned(handle, self._close_handle)
         self._context = service.notifications.register(self._on_event)
         self._end = Ending()
 
@@ -336,9 +336,15 @@ class System:
         )
 
     async def close(self) -> None:
-        """Close the handle, after calls that use it, and let go who waits; any number of calls."""
+        """Give up the handle, and let go who waits; any number of calls.
+
+        A call that uses the handle goes on, and closes it at its end.
+        """
         self._end.settle(EndKind.CLOSED)
-        await self._service.threads.run(f"hcs::System::Close {self.id}", self._handle.close)
+        await self._service.endings.run(f"hcs::System::Close {self.id}", self._handle.close)
+
+    def _close_handle(self, system: int) -> None:
+        self._service.core.close_system(system)
         self._service.notifications.unregister(self._context)
 
     async def _call(
@@ -370,7 +376,7 @@ class System:
                 )
 
         try:
-            done = await self._service.threads.run(f"{operation} {self.id}", submit)
+            done = await self._service.endings.run(f"{operation} {self.id}", submit)
         except HandleClosedError:
             return
         if not results.is_end_under_way(normalised(done.result)):
