@@ -170,6 +170,59 @@ async def test_a_program_that_does_not_get_ready_is_ended(
     assert all(listener.closed for listener in machine.listeners.values())
 
 
+async def dies(machine: Machine) -> None:
+    machine.program.end(3)
+
+
+async def dies_of_windows(machine: Machine) -> None:
+    machine.program.end(0xC0000135)
+
+
+async def connects_and_dies(machine: Machine) -> None:
+    machine.pipe("CONTAINER_WAIT").connect()
+    machine.program.end(3)
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "status"),
+    [(dies, "3"), (dies_of_windows, "0xc0000135"), (connects_and_dies, "3")],
+)
+async def test_a_program_that_fails_is_not_waited_for(
+    behaviour: Behaviour, status: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "START_LIMIT", 60.0)
+    monkeypatch.setattr(module, "_LAST_WORDS", 0.05)
+    machine = Machine(behaviour)
+    with pytest.raises(ShimError, match=f"^failed to start binary logger: exit status {status}$"):
+        async with asyncio.timeout(20):
+            await machine.connect()
+    assert not machine.program.killed
+    assert all(listener.closed for listener in machine.listeners.values())
+    assert len(asyncio.all_tasks()) == 1
+
+
+async def test_what_a_program_said_before_its_end_counts() -> None:
+    async def says_and_dies(machine: Machine) -> None:
+        machine.program.end(3)
+        asyncio.get_running_loop().call_later(0.01, machine.pipe("CONTAINER_WAIT").connect().close)
+
+    upstream = await Machine(says_and_dies).connect()
+    await upstream.close()
+
+
+async def test_a_program_may_leave_its_work_to_another() -> None:
+    async def hands_over(machine: Machine) -> None:
+        machine.program.end(0)
+        asyncio.get_running_loop().call_later(
+            0.01, lambda: machine.pipe("CONTAINER_WAIT").connect().close()
+        )
+
+    machine = Machine(hands_over)
+    upstream = await machine.connect()
+    await upstream.close()
+    assert len(asyncio.all_tasks()) == 1
+
+
 async def test_a_failed_handshake_ends_the_program() -> None:
     async def breaks(machine: Machine) -> None:
         ours, _ = pair()

@@ -215,6 +215,19 @@ async def test_a_logger_that_does_not_get_ready(
     assert handle_count() <= before + 4
 
 
+async def test_a_logger_that_fails_is_not_waited_for(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logger, "START_LIMIT", 10 * PATIENCE)
+    given, _ = uri(tmp_path, "fail")
+    before = handle_count()
+    for _ in range(3):
+        with pytest.raises(ShimError, match=r"^failed to start binary logger: exit status 3$"):
+            async with asyncio.timeout(PATIENCE):
+                await connect(name, Stdio(stdout=given), "ns", 0)
+    assert handle_count() <= before + 4
+
+
 async def test_a_logger_that_does_not_finish_is_killed(
     tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -22,6 +22,8 @@ def read(name, into):
 out, err = [], []
 readers = [threading.Thread(target=read, args=pair) for pair in
            (("CONTAINER_STDOUT", out), ("CONTAINER_STDERR", err))]
+if "fail" in mode:
+    sys.exit(3)
 if "mute" in mode:
     time.sleep(600)
 if "late" not in mode:

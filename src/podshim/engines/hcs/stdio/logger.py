@@ -2,9 +2,10 @@
 
 Theory of operation (containerd's logging contract on Windows). The shim listens on three pipes and
 starts the program, which finds their names in its environment. It says that it is ready by a byte
-on the wait pipe, or by closing that; it connects to the other two and reads them until their ends.
-Output waits until it has connected. At the process's end the shim closes the pipes, which the
-program sees as the end, and lets it finish for a time; then it is ended.
+on the wait pipe, or by closing that; one that fails before is not waited for. It connects to the
+other two and reads them until their ends. Output waits until it has connected. At the process's end
+the shim closes the pipes, which the program sees as the end, and lets it finish for a time; then it
+is ended.
 
 The program lives as long as its process does, whatever becomes of the call that made it.
 """
@@ -39,6 +40,10 @@ START_LIMIT: Final = 10.0
 #: Seconds that it has to finish after the end of its pipes.
 STOP_LIMIT: Final = 10.0
 _KILL_LIMIT: Final = 10.0
+#: Seconds that what a program did on the wait pipe may take to be heard after its end.
+_LAST_WORDS: Final = 0.5
+#: From here on exit codes are told as Windows' own: in base 16.
+_FIRST_OF_WINDOWS: Final = 1 << 16
 
 
 class Listener(Protocol):
@@ -182,15 +187,36 @@ async def _end(program: Program) -> None:
         log.error("the logging driver could not be ended")
 
 
-async def _until_ready(listener: Listener) -> None:
+async def _until_ready(listener: Listener, program: Program) -> None:
+    ready = asyncio.create_task(_ready(listener))
+    ended = asyncio.create_task(program.wait())
     try:
         async with asyncio.timeout(START_LIMIT):
-            with await listener.accept() as stream:
-                await stream.read(1)
+            await asyncio.wait({ready, ended}, return_when=asyncio.FIRST_COMPLETED)
+            # One that ends well may have left its work to another process.
+            if not ready.done() and ended.result() != 0:
+                await asyncio.wait({ready}, timeout=_LAST_WORDS)
+                if not ready.done():
+                    status = _status(ended.result())
+                    raise ShimError(f"failed to start binary logger: exit status {status}")
+            await ready
     except TimeoutError:
         raise ShimError("failed to start binary logger: timeout") from None
     except OSError as error:
         raise ShimError(f"failed to start binary logger: {error.strerror or error}") from error
+    finally:
+        ready.cancel()
+        ended.cancel()
+        await asyncio.gather(ready, ended, return_exceptions=True)
+
+
+async def _ready(listener: Listener) -> None:
+    with await listener.accept() as stream:
+        await stream.read(1)
+
+
+def _status(code: int) -> str:
+    return f"{code:#x}" if code >= _FIRST_OF_WINDOWS else f"{code}"
 
 
 async def connect_logger(
@@ -214,7 +240,7 @@ async def connect_logger(
         start: Starts a program.
 
     Raises:
-        ShimError: There is no such program, or it did not get ready in time.
+        ShimError: There is no such program, or it failed or did not get ready in time.
         OSError: A pipe can't be made.
     """
     words = command_line(url)
@@ -230,7 +256,7 @@ async def connect_logger(
         except OSError as error:
             raise ShimError(f"failed to start binary logger: {error.strerror or error}") from error
         try:
-            await _until_ready(listeners[2])
+            await _until_ready(listeners[2], program)
         except BaseException:
             await asyncio.shield(_end(program))
             raise
