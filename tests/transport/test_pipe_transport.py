@@ -220,6 +220,30 @@ async def test_a_read_that_can_not_be_begun_ends_it(protocol: Recorder) -> None:
     assert protocol.lost == [pipe.failure]
 
 
+@pytest.mark.parametrize("method", ["data_received", "eof_received"])
+async def test_a_protocol_that_fails_is_told_and_loses_its_connection(
+    pipe: FakePipe,
+    protocol: Recorder,
+    transport: PipeTransport,
+    monkeypatch: pytest.MonkeyPatch,
+    method: str,
+) -> None:
+    error = ZeroDivisionError("nobody foresaw this")
+    told: list[object] = []
+
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(protocol, method, fail)
+    asyncio.get_running_loop().set_exception_handler(lambda _, what: told.append(what["exception"]))
+    pipe.reads[-1].set_result(b"" if method == "eof_received" else b"x")
+    await turn()
+    assert told == [error]
+    assert protocol.lost == [error]
+    assert pipe.closed
+    assert transport.is_closing()
+
+
 async def test_writing_in_pieces_and_in_order(
     pipe: FakePipe, protocol: Recorder, transport: PipeTransport
 ) -> None:

@@ -126,7 +126,10 @@ class PipeTransport(asyncio.Transport):
         """Deliver what is held, and begin a read if none is under way and one is wanted."""
         if self.is_reading() and self._held is not None:
             data, self._held = self._held, None
-            self._deliver(data)
+            try:
+                self._deliver(data)
+            except Exception as error:  # noqa: BLE001 - told; a connection half served is none
+                self._failed(error)
         if self.is_reading() and self._held is None and self._reading is None and not self._ended:
             try:
                 self._reading = self._pipe.read(PIECE)
@@ -155,6 +158,18 @@ class PipeTransport(asyncio.Transport):
         self._ended = True
         if not self._protocol.eof_received():
             self.close()
+
+    def _failed(self, error: Exception) -> None:
+        """The protocol has failed: tell it as the loop's other transports do, and end."""
+        self._loop.call_exception_handler(
+            {
+                "message": "Fatal error: the protocol of a pipe failed.",
+                "exception": error,
+                "transport": self,
+                "protocol": self._protocol,
+            }
+        )
+        self._end(error)
 
     # Writing.
 

@@ -478,9 +478,9 @@ async def test_a_blocking_client_gives_up(listener: pipes.PipeListener) -> None:
 async def test_a_blocking_client_gives_up_though_data_keeps_coming(
     listener: pipes.PipeListener,
 ) -> None:
-    with blocking_pipe.connect(str(listener.address), time.monotonic() + LIMIT) as pipe:
-        with await listener.accept() as server:
-            await server.write(b"more and more")
-            assert pipe.recv(4) == b"more"
-            with pytest.raises(TimeoutError):
-                pipe.recv(4, time.monotonic())
+    connection = blocking_pipe.connect(str(listener.address), time.monotonic() + LIMIT)
+    with connection as pipe, await listener.accept() as server:
+        await server.write(b"more and more")
+        assert pipe.recv(4) == b"more"
+        with pytest.raises(TimeoutError):
+            pipe.recv(4, time.monotonic())
