@@ -116,10 +116,10 @@ class Box:
             check=False,
         )
 
-    def begin(self, name: str) -> subprocess.Popen[bytes]:
-        """Begin a `start` and don't wait for it."""
+    def begin(self, name: str, action: str = "start") -> subprocess.Popen[bytes]:
+        """Begin a command and don't wait for it."""
         process = subprocess.Popen(
-            self.words("start", name),
+            self.words(action, name),
             cwd=self.path / "b" / name,
             env=self.environment,
             stdin=subprocess.PIPE,
@@ -127,7 +127,7 @@ class Box:
             stderr=subprocess.PIPE,
         )
         assert process.stdin is not None
-        process.stdin.write(self.params(name))
+        process.stdin.write(self.params(name) if action == "start" else b"")
         process.stdin.close()
         process.stdin = None
         return process

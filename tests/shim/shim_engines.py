@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 import time
@@ -58,6 +59,17 @@ class CleansForEver(Good):
                 continue
 
 
+class CleansWhenTold(Good):
+    """Says that it has begun, waits for a file, then cleans."""
+
+    @classmethod
+    def cleanup(cls, namespace: str, container_id: str, bundle: Bundle) -> Exit | None:
+        bundle.write("begun", b"")
+        while not os.path.exists(os.environ["OPEN"]):
+            time.sleep(0.005)
+        return super().cleanup(namespace, container_id, bundle)
+
+
 class NoRuntime(Good):
     @classmethod
     def info(cls, options: TypedValue | None) -> EngineInfo:
@@ -84,6 +96,15 @@ class DiesSilently(Good):
 class NeverOpens(Good):
     async def open(self) -> None:
         time.sleep(3600)
+
+
+class LeavesThreads(Good):
+    """Fills the loop's executor with calls that don't return."""
+
+    async def open(self) -> None:
+        loop = asyncio.get_running_loop()
+        for _ in range(100):
+            loop.run_in_executor(None, time.sleep, 3600)
 
 
 class OpensWhenTold(Good):

@@ -97,6 +97,19 @@ def test_it_ends_in_time_whatever_the_engine_does(box: Box) -> None:
     assert b"could not be removed within 0.3 s" in done.stderr
 
 
+def test_sigterm_is_no_reason_to_stop_half_way(box: Box) -> None:
+    box.program = box.make_program("CleansWhenTold")
+    bundle = box.bundle("c1")
+    process = box.begin("c1", "delete")
+    wait_until((bundle / "begun").exists)
+    process.terminate()
+    (box.path / "open").touch()
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (0, b"")
+    assert DeleteResponse.FromString(out).exit_status == 137
+    assert (box.path / "cleaned").read_text() == f"ns c1 {bundle}\n"
+
+
 def test_last_words_reach_standard_error_and_the_dead_socket_goes(box: Box) -> None:
     bundle = box.bundle("c1")
     box.start("c1")

@@ -202,6 +202,20 @@ def test_a_server_that_never_serves_is_ended(box: Box) -> None:
     assert box.processes() == []
 
 
+def test_sigterm_is_no_reason_to_stop_half_way(box: Box) -> None:
+    box.program = box.make_program("OpensWhenTold")
+    bundle = box.bundle("c1")
+    process = box.begin("c1")
+    wait_until((bundle / "address").exists)
+    process.terminate()
+    (box.path / "open").touch()
+    box.finish(process)
+    assert alive(box.pid("c1"))
+    # What the command does with the signal is not the server's.
+    os.kill(box.pid("c1"), signal.SIGTERM)
+    wait_until(lambda: not box.processes())
+
+
 def test_a_hung_server_is_named_and_not_replaced(box: Box) -> None:
     box.bundle("c1", {GROUP: "g"})
     box.bundle("c2", {GROUP: "g"})

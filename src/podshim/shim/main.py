@@ -2,10 +2,12 @@
 
 Theory of operation. containerd executes the program for a moment (`start`, `delete`, `-info`) or
 `start` executes it to stay (`serve`). Each action is a module, imported when it is asked for, so
-that `start` pays for nothing else. What an action raises becomes `<program>: <error>` on standard
+that `start` pays for nothing else. SIGTERM is no reason for `start` or `delete` to stop half way:
+they end soon enough by themselves. What an action raises becomes `<program>: <error>` on standard
 error and status 1; standard output carries an action's answer alone, written in one piece.
 """
 
+import _signal  # type: ignore[import-not-found]  # not in typeshed; `signal` makes enums
 import os
 import sys
 
@@ -14,6 +16,7 @@ from podshim.shim.program import STDOUT, complain, load, write_all
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from types import FrameType
     from typing import NoReturn
 
     from podshim.engine import Engine
@@ -49,6 +52,8 @@ def main(engine: "type[Engine] | str", argv: "list[str] | None" = None) -> "NoRe
 
 def _act(asked: command.Command, engine: "type[Engine] | str", program: str) -> int:
     """Do one action; return the exit status."""
+    if asked.action in {command.START, command.DELETE}:
+        _signal.signal(_signal.SIGTERM, _go_on)
     if asked.action == command.START:
         from podshim.shim.dialects import MAX_INPUT, read
         from podshim.shim.start import start
@@ -74,6 +79,10 @@ def _act(asked: command.Command, engine: "type[Engine] | str", program: str) -> 
     else:
         complain(command.usage(program))
     return 0
+
+
+def _go_on(_number: int, _frame: "FrameType | None") -> None:
+    """Do nothing; it is a handler because children would inherit that a signal is ignored."""
 
 
 def _answer(content: bytes) -> None:
