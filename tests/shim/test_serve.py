@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -29,7 +30,6 @@ from shim.shim_engines import Good
 if TYPE_CHECKING:
     import _socket
     from collections.abc import AsyncIterator, Iterator
-    from pathlib import Path
 
     from podshim.engine import Container, CreateRequest
 
@@ -243,6 +243,37 @@ def test_signals_end_it_in_order(box: Box, number: int) -> None:
     assert box.sockets_left() == []
 
 
+def test_threads_that_an_engine_has_left_do_not_keep_it(box: Box) -> None:
+    box.program = box.make_program("LeavesThreads", "serve", END_TIMEOUT=0.2)
+    bundle = box.bundle("c1")
+    box.start("c1")
+    os.kill(box.pid("c1"), signal.SIGTERM)
+    wait_until(lambda: not box.processes())
+    assert "most recent call first" in (bundle / "panic.log").read_text()
+
+
+OPENS_ON_IMPORT = """
+import socket
+from shim_engines import Good
+
+class Engine(Good):
+    ours, theirs = socket.socketpair()
+
+    async def open(self):
+        self.ours.sendall(b"x")
+        assert self.theirs.recv(1) == b"x"
+"""
+
+
+def test_what_an_engine_opens_on_its_import_stays_open(box: Box) -> None:
+    (box.path / "opens.py").write_text(OPENS_ON_IMPORT)
+    box.environment["PYTHONPATH"] += f"{os.pathsep}{box.path}"
+    program = Path(box.program[1])
+    program.write_text(program.read_text().replace("shim_engines:Good", "opens:Engine"))
+    box.bundle("c1")
+    box.start("c1")
+
+
 def test_it_outlives_its_bundle(box: Box) -> None:
     bundle = box.bundle("c1")
     os.mkfifo(bundle / "log")
@@ -260,7 +291,7 @@ def test_it_outlives_its_bundle(box: Box) -> None:
 
 def test_serving_by_hand(box: Box) -> None:
     path = box.path / "by-hand"
-    words = [*box.program, "-namespace", "ns", "-id", "c1", "-socket", str(path)]
+    words = [*box.program, "-namespace", "ns", "-id", "c1", "-socket", "by-hand"]
     process = subprocess.Popen([*words, "serve"], cwd=box.path, env=box.environment)
     opened: list[_socket.socket] = []
 

@@ -1,8 +1,8 @@
 """What a server sets on itself, once, before anything else.
 
 Theory of operation. A shim lives for weeks beside programs that it must not disturb. It works in
-`/`, so that it pins no mount; it keeps exactly the descriptors that it knows; and whatever kills
-it, its last words go to standard error, which is the bundle's `panic.log`. On SIGUSR1 the
+`/`, so that it pins no mount; it keeps no descriptor that it was not given on purpose; and whatever
+kills it, its last words go to standard error, which is the bundle's `panic.log`. On SIGUSR1 the
 interpreter writes all threads' stacks there even when the event loop is stuck.
 
 To adopt orphans (to be a subreaper) is left to the engine: only who reaps them may adopt them.
@@ -36,7 +36,7 @@ def settle(known: Collection[int], name: str) -> None:
     Raises:
         OSError: The kernel refuses.
     """
-    close_unknown({0, 1, 2, *known})
+    close_inherited({0, 1, 2, *known})
     for fd in known:
         if fd >= 0:
             os.set_inheritable(fd, False)  # noqa: FBT003 - the standard library's signature
@@ -48,24 +48,38 @@ def settle(known: Collection[int], name: str) -> None:
     _set_name(name)
 
 
-def close_unknown(known: Collection[int]) -> None:
-    """Close every descriptor but these; those that `start` passed on from who knows where.
+def close_inherited(known: Collection[int]) -> None:
+    """Close every descriptor that `start` passed on from who knows where.
+
+    What this process has opened itself, such as an engine's module on its import, won't outlive an
+    exec: by that it is told from what has outlived one.
 
     Args:
         known: What to keep.
     """
     for word in os.listdir("/proc/self/fd"):
         fd = int(word)
-        if fd not in known:
-            try:
+        try:
+            if fd not in known and os.get_inheritable(fd):
                 os.close(fd)
-            except OSError:  # listdir's own, closed by now
-                continue
+        except OSError:  # listdir's own, closed by now
+            continue
 
 
 def dump_on_sigusr1() -> None:
     """Write all threads' stacks on SIGUSR1, then do what was installed for it before."""
     faulthandler.register(signal.SIGUSR1, file=_STDERR, all_threads=True, chain=True)
+
+
+def end_within(seconds: float) -> None:
+    """End the process by then, whatever goes on: what hangs is written to standard error first.
+
+    The interpreter itself waits for the threads of executors for ever.
+
+    Args:
+        seconds: How long an ordinary end may take.
+    """
+    faulthandler.dump_traceback_later(seconds, exit=True, file=_STDERR)
 
 
 def _set_name(name: str) -> None:

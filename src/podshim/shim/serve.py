@@ -9,6 +9,7 @@ before the server serves is raised, reaches `panic.log` as standard error, and f
 - SIGUSR1 writes the stacks of all threads and coroutines into `panic.log`, and the server's own
   account of its tasks into the log.
 - An empty `panic.log` is removed at the end: `delete` has nothing to report then.
+- A server that has ended takes its process with it, whatever threads an engine has left.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from podshim.engine import Engine
     from podshim.shim.command import Command
 
+#: How long the process may take to end when the server has ended, in s.
+END_TIMEOUT = 5.0
 _STDERR = 2
 
 _log = logging.getLogger("podshim.shim")
@@ -85,13 +88,16 @@ async def _serve(
         # What is there now stays: let the collector not look at it again.
         gc.collect()
         gc.freeze()
-        await server.run()
+        try:
+            await server.run()
+        finally:
+            process.end_within(END_TIMEOUT)
 
 
 def _inherited(command: Command) -> Inherited:
     """The descriptors that `start` left us, or a socket of our own with `-socket`."""
     if command.socket:
-        return Inherited(unix.listen(command.socket), command.ready_fd)
+        return Inherited(unix.listen(os.path.abspath(command.socket)), command.ready_fd)
     try:
         listener = socket.socket(fileno=SOCKET_FD)
         if not listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):

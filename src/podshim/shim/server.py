@@ -148,7 +148,7 @@ class ShimServer:
             stack.push_async_callback(_leave, listener.wait_closed, CALLS_TIMEOUT)
             stack.push_async_callback(server.shutdown, CALLS_TIMEOUT)
             stack.callback(listener.close)
-            stack.push_async_callback(asyncio.to_thread, self._socket_file.remove)
+            stack.push_async_callback(_leave, self._socket_file.remove, SOCKET_TIMEOUT + 1)
             self._say_ready()
             _log.info("shim serves", extra={"shim": self._parameters.shim_id})
             reason = await self._reason_to_leave(server, listener)
@@ -233,8 +233,11 @@ class _SocketFile:
         facts = os.stat(path, follow_symlinks=False)
         self._identity = facts.st_dev, facts.st_ino
 
-    def remove(self) -> None:
-        """Remove it, unless somebody else's is there by now. Blocks for a moment."""
+    async def remove(self) -> None:
+        """Remove it, unless somebody else's is there by now."""
+        await asyncio.to_thread(self._remove)
+
+    def _remove(self) -> None:
         folder, _, name = self._path.rpartition("/")
         try:
             with (
