@@ -9,7 +9,7 @@ import pytest
 
 from podshim.engines.hcs.hostprocess import rootfs
 from podshim.errors import ShimError
-from podshim.win32 import bindfilter
+from podshim.win32 import bindfilter, files, security
 from podshim.win32.binding import failure
 from podshim.win32.handles import Handle
 from podshim.win32.jobs import Job
@@ -110,6 +110,20 @@ async def test_in_a_silo_files_and_mounts_are_bound(silos: Filter, tmp_path: Pat
         await finish(container)
         await client.ends()
         assert client.out == f"{place}\n"
+
+
+def access_of(folder: Path) -> str:
+    """A folder's access list."""
+    read_control, backup_semantics = 0x20000, 0x02000000
+    opened = files._create_file(str(folder), read_control, 7, None, 3, backup_semantics, None)
+    with Handle(opened, str(folder)) as handle:
+        return security.sddl_of(handle.value)
+
+
+def test_a_working_folder_can_be_entered_by_its_containers_user(tmp_path: Path) -> None:
+    rootfs.make_folder(str(tmp_path / "work" / "here"))
+    os.mkdir(tmp_path / "other")
+    assert access_of(tmp_path / "work" / "here") == access_of(tmp_path / "other")
 
 
 async def test_a_silos_folder_is_made_on_its_volume(

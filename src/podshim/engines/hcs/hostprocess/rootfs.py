@@ -71,7 +71,8 @@ def make_folder(path: str) -> None:
     Raises:
         OSError: It can't be made.
     """
-    os.makedirs(path, mode=0o700, exist_ok=True)
+    # No mode: 0o700 would shut it to the container's user.
+    os.makedirs(path, exist_ok=True)
 
 
 def _bind_all(
