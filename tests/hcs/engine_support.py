@@ -1,6 +1,7 @@
 """The engine's parts over a service in memory: no Windows, no DLL."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -11,12 +12,14 @@ from podshim.engine import Stdio
 from podshim.engines.hcs.assembly import Guest, Setting, assemble, connect_init
 from podshim.engines.hcs.container import HcsContainer
 from podshim.engines.hcs.hostservice import Service
-from podshim.engines.hcs.system import Hcs
+from podshim.engines.hcs.system import Hcs, HcsProcess, System
 from podshim.engines.hcs.timeouts import Timeouts
 from podshim.errors import UnimplementedError
 from podshim.task.runhcs.host import ContainerRequest
 from podshim.transport.streams import DuplexStream
 from windows.cases.core_contract import DOCUMENT
+
+PIPES = json.dumps({"CreateStdInPipe": True, "CreateStdOutPipe": True, "CreateStdErrPipe": True})
 
 
 class PipeEnd(DuplexStream):
@@ -81,6 +84,17 @@ async def world(*, scrub_logs: bool = True, **timeouts: float) -> AsyncIterator[
         while service.core.open_handles or len(service.notifications):  # noqa: ASYNC110
             await asyncio.sleep(0.005)
     assert all(pipe.closed for pipe in made[0].pipes)
+
+
+async def start(made: World) -> tuple[System, HcsProcess]:
+    """A system that runs, and a process in it."""
+    system = await made.hcs.create_system("c1", DOCUMENT)
+    try:
+        await system.start()
+        return system, await system.create_process(PIPES, command_line="x")
+    except BaseException:
+        await system.close()
+        raise
 
 
 class Nothing:

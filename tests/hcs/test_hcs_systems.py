@@ -4,22 +4,18 @@ import asyncio
 import json
 import logging
 import threading
-from collections.abc import Coroutine, Iterable
-from dataclasses import dataclass
 
 import pytest
 
 from hcs.core_fake import Fault
-from hcs.engine_support import World, make_container, tear_down, world
+from hcs.engine_support import PIPES, World, make_container, start, tear_down, world
 from podshim.engine import Stdio
 from podshim.engines.hcs import results
 from podshim.engines.hcs.assembly import Guest
 from podshim.engines.hcs.results import ClosedError, HcsError
-from podshim.engines.hcs.system import HcsProcess, System
 from podshim.errors import FailedPreconditionError, NotFoundError, ShimError
 from windows.cases.core_contract import DOCUMENT
 
-PIPES = json.dumps({"CreateStdInPipe": True, "CreateStdOutPipe": True, "CreateStdErrPipe": True})
 #: What a container's life calls, up to its process's end.
 CALLS = [
     "HcsCreateComputeSystem",
@@ -32,30 +28,6 @@ CALLS = [
     "HcsOpenProcess",
     "HcsTerminateProcess",
 ]
-
-
-@dataclass
-class Calls:
-    """Calls that hang until they are let go."""
-
-    gate: threading.Event
-    tasks: list[asyncio.Task[object]]
-
-    async def let_go(self) -> list[object]:
-        """What becomes of them."""
-        self.gate.set()
-        async with asyncio.timeout(10):
-            return await asyncio.gather(*self.tasks, return_exceptions=True)
-
-
-async def start(made: World) -> tuple[System, HcsProcess]:
-    system = await made.hcs.create_system("c1", DOCUMENT)
-    try:
-        await system.start()
-        return system, await system.create_process(PIPES, command_line="x")
-    except BaseException:
-        await system.close()
-        raise
 
 
 async def live(made: World) -> int:
@@ -112,52 +84,6 @@ async def test_a_hard_kill_overtakes_a_signal_that_hangs() -> None:
             gate.set()
             assert not await signal  # the process is gone
         await system.close()
-
-
-async def hung(made: World, name: str, calls: Iterable[Coroutine[None, None, object]]) -> Calls:
-    """So many calls that hang in the service, and what lets them go on."""
-    gate = threading.Event()
-    made.core.faults[name] = Fault(gate=gate)
-    before = made.core.calls.count(name)
-    tasks = [asyncio.create_task(call) for call in calls]
-    await asyncio.sleep(0)
-    async with asyncio.timeout(10):
-        while made.core.calls.count(name) < before + 64:  # noqa: ASYNC110
-            await asyncio.sleep(0.005)
-    return Calls(gate, tasks)
-
-
-async def test_signals_that_hang_hold_up_nothing_else() -> None:
-    async with world() as made:
-        system, process = await start(made)
-        signal = {"Signal": "CtrlShutdown"}
-        signals = await hung(made, "HcsSignalProcess", (process.signal(signal) for _ in range(70)))
-        async with asyncio.timeout(10):
-            other = await system.create_process(PIPES)
-            assert await other.kill()
-            await other.close()
-            assert await process.kill()
-            assert await process.wait() == 0xFFFFFFFF
-            await process.close()
-            await system.terminate()
-            await system.wait()
-            await system.close()
-        await signals.let_go()
-
-
-async def test_whatever_hangs_an_end_is_not_held_up() -> None:
-    async with world() as made:
-        system, process = await start(made)
-        creations = (system.create_process(PIPES) for _ in range(70))
-        made_too_late = await hung(made, "HcsCreateProcess", creations)
-        async with asyncio.timeout(10):
-            assert await process.kill()
-            assert await process.wait() == 0xFFFFFFFF
-            await process.close()
-            await system.terminate()
-            await system.wait()
-            await system.close()
-        assert all(isinstance(one, HcsError) for one in await made_too_late.let_go())
 
 
 @pytest.mark.parametrize(

@@ -203,8 +203,8 @@ class HcsContainer(WindowsContainer):
         """Ask the container to end, and wait; whether it has."""
         system = self._parts.system
         try:
-            await ask()
             async with asyncio.timeout(limit):
+                await ask()
                 await system.wait()
         except TimeoutError:
             log.warning("container %s: %s", system.id, results.TIMED_OUT)
@@ -238,8 +238,8 @@ class HcsContainer(WindowsContainer):
         processes = tuple(self._processes)
         for process in processes:
             await process.container_ended()
-        for process in await _late(processes, self._parts.timeouts.release):
-            await process.end_hard()
+        late = await _late(processes, self._parts.timeouts.release)
+        await asyncio.gather(*(process.end_hard() for process in late))
         for process in await _late(processes, _LAST_WORDS):
             log.warning(
                 "process %d of %s has not told of its end", process.pid, self._parts.system.id

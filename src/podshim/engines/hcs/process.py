@@ -36,6 +36,8 @@ log = logging.getLogger(__name__)
 
 #: How long output may take after the process's end, s.
 _DRAIN = 1.0
+#: How long a hard kill that nobody asked for may take, s.
+_KILL = 5.0
 #: How long the container of an init that could not be started may take to end, s.
 _TERMINATION = 30.0
 
@@ -82,6 +84,7 @@ class HcsContainerProcess(StreamedProcess):
         self._launch = launch
         self._spawn = spawn
         self._process: ComputeProcess | None = None
+        self._making: asyncio.Task[ComputeProcess] | None = None
         self._relay: Relay | None = None
         self._watch: asyncio.Task[None] | None = None
         self._started_container = False
@@ -98,15 +101,14 @@ class HcsContainerProcess(StreamedProcess):
             ShimError: It can't be started; its status is 1 then.
         """
         self._begin()
+        self._making = asyncio.ensure_future(self._make())
         try:
-            if self._launch.starts_container:
-                await self._system.start()
-                self._started_container = True
-            process = await self._system.create_process(
-                self._launch.parameters, command_line=self._launch.command_line
-            )
+            process = await self._making
         except BaseException as error:
+            lost = self._exit is not None
             await self._give_up()
+            if lost and isinstance(error, asyncio.CancelledError):
+                raise ShimError("the container ended while the process was started") from None
             if isinstance(error, OSError):
                 raise ShimError(f"failed to start the process: {error}") from error
             raise
@@ -182,16 +184,29 @@ class HcsContainerProcess(StreamedProcess):
             await self._end_unstarted()
 
     async def end_hard(self) -> None:
-        """Kill a process that runs; that it fails is logged."""
+        """Kill a process that runs; that it fails, or takes long, is logged."""
         if self._exit is None and self._process is not None:
             try:
-                await _kill(self._process)
+                async with asyncio.timeout(_KILL):
+                    await _kill(self._process)
+            except TimeoutError:
+                log.warning("the kill of process %d has not come back", self.pid)
             except (ShimError, OSError) as error:
                 log.warning("process %d can't be killed: %s", self.pid, error)
 
     def lose(self) -> None:
-        """Settle the end of a process that nothing will be heard of any more."""
+        """Settle the end of a process that nothing will be heard of any more; its start fails."""
         self._settle(results.UNKNOWN_EXIT_CODE)
+        if self._making is not None:
+            self._making.cancel()
+
+    async def _make(self) -> ComputeProcess:
+        if self._launch.starts_container:
+            await self._system.start()
+            self._started_container = True
+        return await self._system.create_process(
+            self._launch.parameters, command_line=self._launch.command_line
+        )
 
     async def _end_now(self) -> None:
         """End a process that is deleted while it runs, or was never started."""
@@ -215,8 +230,8 @@ class HcsContainerProcess(StreamedProcess):
 
     async def _end_container(self) -> None:
         """End the container: what it is made from must not go before it."""
-        await self._system.terminate()
         async with asyncio.timeout(_TERMINATION):
+            await self._system.terminate()
             await self._system.wait()
 
     async def _watch_end(self, process: ComputeProcess) -> None:
