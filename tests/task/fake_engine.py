@@ -139,9 +139,9 @@ class FakeProcess(Process):
     def alive(self) -> bool:
         return self._pid != 0 and self.ended is None
 
-    def finish(self, status: int) -> None:
+    def finish(self, status: int, at: int = 0) -> None:
         if self.ended is None:
-            self.ended = Exit(status, self._engine.clock())
+            self.ended = Exit(status, at or self._engine.clock())
             self._end.set()
 
     def lose(self, error: Exception) -> None:

@@ -290,6 +290,20 @@ async def test_a_process_that_the_engine_has_lost_ends_all_the_same(pod: Pod) ->
     assert end.status == 255
 
 
+@pytest.mark.logs_errors
+@pytest.mark.parametrize(("status", "at"), [(-9, 1), (1 << 32, 1), (0, 1.5)])
+async def test_a_process_whose_end_can_not_be_told_ends_all_the_same(
+    pod: Pod, status: int, at: int
+) -> None:
+    task = await pod.running()
+    pod.process().finish(status, at)
+    async with asyncio.timeout(5):
+        end = await task.init.wait()
+    assert end is not None
+    assert end.status == 255
+    assert pod.told()[-1] == "exit c1 255"
+
+
 # Out of memory.
 
 

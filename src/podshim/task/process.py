@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, ClassVar
 from podshim.engine import Exit
 from podshim.errors import FailedPreconditionError, InvalidArgumentError, NotFoundError
 from podshim.task.background import attempt
+from podshim.task.events import timestamp
 from podshim.task.lifecycle import EXEC, Fact, Lifecycle, Operation, State
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ UNKNOWN_STATUS = 255
 SIGKILL = 9
 KILLED_STATUS = 128 + SIGKILL
 _LAST_SIGNAL = 127
+_LAST_STATUS = (1 << 32) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,17 @@ def check_signal(number: int) -> None:
     """
     if not 0 <= number <= _LAST_SIGNAL:
         raise InvalidArgumentError(f"unknown signal {number}")
+
+
+def check_end(end: Exit) -> None:
+    """Refuse what no message can carry, such as the -9 of Python's `subprocess`.
+
+    Raises:
+        ValueError, TypeError: The status is not within 32 bits, or the time is none.
+    """
+    if not 0 <= end.status <= _LAST_STATUS:
+        raise ValueError(f"{end.status} is no exit status")
+    timestamp(end.at)
 
 
 class InFlight:
@@ -147,7 +160,9 @@ class Process(Life):
     async def true_end(self, clock: Callable[[], int]) -> Exit:
         """Wait for the engine's word; an engine that fails to give it has lost the process."""
         try:
-            return await self.process.wait()
+            end = await self.process.wait()
+            check_end(end)
+            return end
         except Exception:  # noqa: BLE001 - whatever it is, nobody may wait for ever
             _log.exception("the end of %r can't be known", self)
             return Exit(self.unknown_status, clock())
