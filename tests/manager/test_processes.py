@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from podshim.errors import DeadlineExceededError, ResourceExhaustedError
-from podshim.manager import processes
+from podshim.manager import finished
 from podshim.manager.finished import Finished
 from podshim.manager.processes import ProcessHandle, run
 
@@ -93,7 +93,7 @@ async def test_cancelling_ends_the_program(tmp_path: Path) -> None:
 
 
 async def test_too_much_output_ends_the_program(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(processes, "MAX_OUTPUT", 1000)
+    monkeypatch.setattr(finished, "MAX_OUTPUT", 1000)
     with pytest.raises(ResourceExhaustedError):
         await shell("yes")
 

@@ -15,10 +15,11 @@ import signal
 import subprocess
 import tempfile
 from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING, BinaryIO
 
-from podshim.errors import DeadlineExceededError, ResourceExhaustedError
-from podshim.manager.finished import MAX_OUTPUT, Finished
+from podshim.errors import DeadlineExceededError
+from podshim.manager.finished import Finished, outputs_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -146,36 +147,17 @@ async def run(
         for pipe in pipes:
             os.set_blocking(pipe.fileno(), False)
         handle = stack.enter_context(ProcessHandle(process.pid))
-        tasks = [asyncio.ensure_future(_collect(pipe.fileno())) for pipe in pipes]
-        try:
-            async with asyncio.timeout(timeout):
-                outputs = await asyncio.gather(*tasks)
-                await handle.wait(timeout)
-        except TimeoutError:
-            raise DeadlineExceededError(f"{command[0]}: killed after {timeout:g} s") from None
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.wait(tasks)
+        reads = [partial(_read, pipe.fileno()) for pipe in pipes]
+        outputs = await outputs_of(command[0], handle, reads, timeout=timeout)
         return Finished(process.wait(), outputs[0], b"".join(outputs[1:]))  # ended: no waiting
 
 
-async def _collect(fd: int) -> bytes:
-    """All that comes out of a pipe until its end."""
-    parts: list[bytes] = []
-    size = 0
+async def _read(fd: int) -> bytes:
+    """Wait for what comes next out of a pipe; nothing at its end."""
     while True:
         await readable(fd)
-        try:
-            part = os.read(fd, 1 << 16)
-        except BlockingIOError:
-            continue
-        if not part:
-            return b"".join(parts)
-        parts.append(part)
-        size += len(part)
-        if size > MAX_OUTPUT:
-            raise ResourceExhaustedError(f"more than {MAX_OUTPUT} bytes of output")
+        with contextlib.suppress(BlockingIOError):
+            return os.read(fd, 1 << 16)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -20,10 +20,16 @@ from podshim.api import (
     task_v3_ttrpc,
 )
 from podshim.errors import Code, DeadlineExceededError, ResourceExhaustedError
-from podshim.manager import Manager, Shim, ShimCommandError, Streams, pod_annotations
+from podshim.manager import (
+    Manager,
+    Shim,
+    ShimCommandError,
+    Streams,
+    finished,
+    pod_annotations,
+)
 from podshim.manager.events import EventsServer
 from podshim.manager.platform import LogReader, ProcessHandle, run
-from podshim.manager.windows import processes
 from podshim.transport import pipes
 from podshim.ttrpc import ConnectionLost, StatusError
 
@@ -94,7 +100,7 @@ async def test_a_deadline_ends_a_program() -> None:
 
 
 async def test_too_much_output_ends_a_program(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(processes, "MAX_OUTPUT", 1000)
+    monkeypatch.setattr(finished, "MAX_OUTPUT", 1000)
     code = "while True: print('x' * 100)"
     with pytest.raises(ResourceExhaustedError, match="1000 bytes"):
         await run(python(code), cwd="C:\\", env=os.environ, timeout=LIMIT)

@@ -10,10 +10,11 @@ import asyncio
 import contextlib
 import os
 import subprocess
+from functools import partial
 from typing import TYPE_CHECKING
 
-from podshim.errors import DeadlineExceededError, ResourceExhaustedError
-from podshim.manager.finished import MAX_OUTPUT, Finished
+from podshim.errors import DeadlineExceededError
+from podshim.manager.finished import Finished, outputs_of
 from podshim.transport import pipes
 from podshim.transport.proactor import signalled
 from podshim.win32 import running
@@ -138,20 +139,9 @@ async def run(
                 os.close(end)
         stack.callback(_end, process)
         handle = stack.enter_context(ProcessHandle(process.pid))
-        feed = ours.pop() if stdin else None
-        tasks = [asyncio.ensure_future(_collect(stream)) for stream in ours]
-        try:
-            async with asyncio.timeout(timeout):
-                if feed is not None:
-                    await _feed(feed, stdin)
-                outputs = await asyncio.gather(*tasks)
-                await handle.wait(timeout)
-        except TimeoutError:
-            raise DeadlineExceededError(f"{command[0]}: killed after {timeout:g} s") from None
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.wait(tasks)
+        feed = _feed(ours.pop(), stdin) if stdin else None
+        reads = [partial(stream.read, 1 << 16) for stream in ours]
+        outputs = await outputs_of(command[0], handle, reads, feed=feed, timeout=timeout)
         return Finished(process.wait(), outputs[0], b"".join(outputs[1:]))  # ended: no waiting
 
 
@@ -159,18 +149,6 @@ async def _feed(stream: PipeStream, data: bytes) -> None:
     """Write all of standard input and close it; a program that does not read it is no error."""
     with stream, contextlib.suppress(OSError):
         await stream.write(data)
-
-
-async def _collect(stream: PipeStream) -> bytes:
-    """All that comes out of a pipe until its end."""
-    parts: list[bytes] = []
-    size = 0
-    while part := await stream.read(1 << 16):
-        parts.append(part)
-        size += len(part)
-        if size > MAX_OUTPUT:
-            raise ResourceExhaustedError(f"more than {MAX_OUTPUT} bytes of output")
-    return b"".join(parts)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
