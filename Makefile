@@ -27,7 +27,7 @@ test: setup lint
 	@scripts/get-containerd debian13
 	@scripts/get-interop
 	@scripts/get-windows
-	$(PYTEST) --everything $(PYTEST_ARGS)
+	.venv/bin/python scripts/run_tests.py --everything $(PYTEST_ARGS)
 
 .PHONY: test-windows
 test-windows: setup
