@@ -14,8 +14,8 @@ import pytest
 from oci.oci_support import Box, Holdings, Workshop, children, runc_options, settled, until
 from podshim.api import cgroups_v1_pb2
 from podshim.engine import Process, Stdio
-from podshim.engines.oci import OciEngine
-from podshim.errors import NotFoundError, ShimError
+from podshim.engines.oci import OciEngine, runtime as runtime_module
+from podshim.errors import DeadlineExceededError, NotFoundError, ShimError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -108,16 +108,75 @@ async def test_pause_and_resume(shop: Workshop) -> None:
     await end(box)
 
 
-async def test_a_paused_container_can_be_killed(shop: Workshop) -> None:
+@pytest.mark.parametrize("everyone", [False, True])
+async def test_a_paused_container_can_be_killed(shop: Workshop, everyone: bool) -> None:
     box = await shop.box("/bin/sleep", "600")
     await box.container.init.start()
     await box.container.pause()
-    await box.container.kill(signal.SIGKILL, everyone=False)
-    if shop.runtime == "crun":
-        await box.container.resume()  # under cgroup v1, runc alone thaws what it kills
-    assert (await box.container.init.wait()).status == 137
+    # Under cgroup v1, runc alone thaws what it kills.
+    await box.container.kill(signal.SIGKILL, everyone=everyone)
+    async with asyncio.timeout(20):
+        assert (await box.container.init.wait()).status == 137
+    await box.container.resume()  # as the task layer does
     await box.container.init_exited()
     await box.remove()
+
+
+async def test_a_container_that_is_killed_while_it_is_being_paused_dies(
+    shop: Workshop, tmp_path: Path
+) -> None:
+    """The kill comes when all are frozen already, but the runtime has not said so yet."""
+    frozen, gate = tmp_path / "frozen", tmp_path / "gate"
+    os.mkfifo(gate)
+    binary = tmp_path / "slow-runtime"
+    binary.write_text(
+        f'#!/bin/sh\n{shop.runtime} "$@" || exit\n'
+        f'case " $* " in *" pause "*) touch {frozen}; cat {gate} ;; esac\n'
+    )
+    binary.chmod(0o755)
+    request = shop.request(shop.spec("/bin/sleep", "600"), binary_name=str(binary))
+    box = await shop.create(request)
+    await box.container.init.start()
+    pause = asyncio.create_task(box.container.pause())
+    await until(frozen.exists)
+    await box.container.kill(signal.SIGKILL, everyone=False)
+    await asyncio.to_thread(gate.write_bytes, b"")
+    await pause
+    async with asyncio.timeout(20):
+        assert (await box.container.init.wait()).status == 137
+    await box.container.init_exited()
+    await box.remove()
+
+
+async def test_a_container_that_is_not_frozen_can_be_thawed(shop: Workshop) -> None:
+    box = await shop.box("/bin/sleep", "600")
+    await box.container.init.start()
+    await box.container.pause()
+    await box.container.resume()
+    await box.container.resume()
+    await end(box)
+
+
+async def test_a_pause_that_hangs_leaves_nothing_frozen(
+    shop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    binary = tmp_path / "slow-runtime"
+    binary.write_text(
+        f'#!/bin/sh\n{shop.runtime} "$@" || exit\n'
+        'case " $* " in *" pause "*) exec sleep 600 ;; esac\n'
+    )
+    binary.chmod(0o755)
+    fifos = shop.streams(stdin=True)
+    request = shop.request(shop.spec("/bin/cat"), fifos.stdio, binary_name=str(binary))
+    # Long enough for a runtime to have frozen it on a busy machine.
+    monkeypatch.setattr(runtime_module, "LIMITS", {**runtime_module.LIMITS, "pause": 5})
+    box = await shop.create(request, fifos)
+    await box.container.init.start()
+    with pytest.raises(DeadlineExceededError, match="OCI runtime pause failed: slow-runtime pause"):
+        await box.container.pause()
+    await fifos.stdin.write(b"alive\n")
+    assert await fifos.stdout.read_until(b"alive\n") == b"alive\n"
+    await end(box)
 
 
 async def test_update_is_seen_in_the_statistics(shop: Workshop) -> None:

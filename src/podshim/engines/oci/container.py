@@ -23,7 +23,13 @@ from podshim.engines.oci import cgroups, checkpoints, commands
 from podshim.engines.oci.blocking import in_thread
 from podshim.engines.oci.launcher import exec_pid_file
 from podshim.engines.oci.oom import OomWatch
-from podshim.engines.oci.process import ExecProcess, InitProcess, kill_error, means_gone
+from podshim.engines.oci.process import (
+    ExecProcess,
+    InitProcess,
+    kill_error,
+    means_gone,
+    means_thawed,
+)
 from podshim.engines.oci.runtime import RuntimeFailureError
 from podshim.engines.oci.stdio import StreamContext, Streams
 from podshim.engines.oci.streams import open_streams
@@ -81,6 +87,8 @@ class OciContainer(Container):
         #: Set when there is an init: a container to be restored has none before its start.
         self._watched = asyncio.Event()
         self._frozen = False
+        #: Whether the init has been sent a SIGKILL.
+        self._killed = False
         self._init_ended = False
 
     @property
@@ -208,6 +216,15 @@ class OciContainer(Container):
             await self._runtime.run("kill", *flags, self._runtime.container_id, str(number))
         except RuntimeFailureError as error:
             raise kill_error(error.detail) from error
+        if number == signal.SIGKILL:
+            self._killed = True
+            await self._let_die()
+
+    async def _let_die(self) -> None:
+        """Thaw what was killed: under cgroup v1 nobody dies frozen, and crun doesn't see to it."""
+        if self._killed and self._frozen:
+            with contextlib.suppress(ShimError):
+                await self.resume()
 
     async def init_exited(self) -> None:
         """Deal with the init's end: count kills, end what survives it, thaw what is frozen."""
@@ -255,16 +272,27 @@ class OciContainer(Container):
 
     async def pause(self) -> None:
         """Freeze all processes."""
-        await self._runtime.run(
-            "pause", self._runtime.container_id, prefix="OCI runtime pause failed"
-        )
+        try:
+            await self._runtime.run(
+                "pause", self._runtime.container_id, prefix="OCI runtime pause failed"
+            )
+        except DeadlineExceededError:
+            # It may have frozen them, and nobody could ask for the opposite.
+            with contextlib.suppress(ShimError):
+                await self.resume()
+            raise
         self._frozen = True
+        await self._let_die()
 
     async def resume(self) -> None:
-        """Thaw all processes."""
-        await self._runtime.run(
-            "resume", self._runtime.container_id, prefix="OCI runtime resume failed"
-        )
+        """Thaw all processes; that they are not frozen, or are dead, is no error."""
+        try:
+            await self._runtime.run(
+                "resume", self._runtime.container_id, prefix="OCI runtime resume failed"
+            )
+        except RuntimeFailureError as error:
+            if not (self.init.exit is not None or means_thawed(error.detail)):
+                raise
         self._frozen = False
 
     async def pids(self) -> Sequence[int]:

@@ -43,6 +43,11 @@ def means_gone(text: str) -> bool:
     return bool(_GONE.search(text))
 
 
+def means_thawed(text: str) -> bool:
+    """Whether a runtime refuses to thaw a container because it is not frozen."""
+    return "container not paused" in text  # runc; crun does not mind
+
+
 def kill_error(text: str) -> ShimError:
     """What a runtime's refusal to send a signal means.
 
