@@ -145,7 +145,8 @@ class Process(ABC):
         """Send a signal to this process alone.
 
         Raises:
-            NotFoundError: The process has ended (`process already finished`).
+            NotFoundError: The process has ended (`process already finished`); the kernel's own
+                ProcessLookupError does as well.
         """
 
     async def resize(self, width: int, height: int) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 
 import pytest
 
 from podshim.errors import (
     FailedPreconditionError,
+    NotFoundError,
     ShimError,
 )
 from podshim.task.lifecycle import State
@@ -31,6 +33,17 @@ async def test_an_init_that_dies_while_it_is_started_is_told_started_first(pod: 
     pod.process().finish(137)
     await task.init.wait()
     assert pod.told() == ["start c1", "exit c1 137"]
+
+
+@pytest.mark.parametrize("exec_id", ["", "e1"])
+async def test_a_kill_that_comes_too_late_is_told_so_in_one_way(pod: Pod, exec_id: str) -> None:
+    task = await pod.running()
+    await add_exec(task)
+    await task.start("e1")
+    name = f"c1/{exec_id}" if exec_id else "c1"
+    pod.engine.fail(f"kill {name} 15", ProcessLookupError(errno.ESRCH, "No such process"))
+    with pytest.raises(NotFoundError, match=r"^process already finished: not found$"):
+        await task.kill(exec_id, 15, everyone=False)
 
 
 async def test_an_init_killed_before_its_start(pod: Pod) -> None:

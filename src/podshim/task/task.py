@@ -231,6 +231,12 @@ class Task:
             ShimError: The state forbids it, or the engine's reason.
         """
         check_signal(number)
+        try:
+            await self._kill(exec_id, number, everyone=everyone)
+        except ProcessLookupError:  # the kernel's own word, from an engine that passes it on
+            raise NotFoundError("process already finished") from None
+
+    async def _kill(self, exec_id: str, number: int, *, everyone: bool) -> None:
         if exec_id:
             await self.exec_of(exec_id).kill(number)
             return
