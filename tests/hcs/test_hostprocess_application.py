@@ -44,19 +44,30 @@ def test_programs_are_found(line: str, application: str, result: str) -> None:
     ("line", "reason"),
     [
         ("nothing here", 'failed to find executable "nothing here"'),
-        ('"nothing" here', 'failed to find executable ""nothing" here"'),
+        ("C:\\nothing\\x.exe", 'failed to find executable "C:\\\\nothing\\\\x.exe"'),
+        ('"nothing" here', 'failed to find executable "\\"nothing\\" here"'),
         ('"ping', "no ending quotation mark found in command"),
-        ('""', 'failed to find executable """"'),
+        ('""', 'failed to find executable "\\"\\""'),
         ("", 'failed to find executable ""'),
         ("   ", 'failed to find executable "   "'),
-        ('pi"ng"', 'failed to find executable "pi"ng""'),
+        ('pi"ng"', 'failed to find executable "pi\\"ng\\""'),
     ],
 )
 def test_what_is_no_program_is_told(line: str, reason: str) -> None:
     with pytest.raises(ShimError) as caught:
         find_application(line, FILES.get)
+    told = line.replace("\\", "\\\\").replace('"', '\\"')
     assert str(caught.value) == (
-        f'failed to get application name from commandline "{line}": {reason}'
+        f'failed to get application name from commandline "{told}": {reason}'
+    )
+
+
+def test_what_was_asked_for_is_told() -> None:
+    with pytest.raises(ShimError) as caught:
+        find_application("place/x", FILES.get, "%PLACE%/x")
+    assert str(caught.value) == (
+        'failed to get application name from commandline "%PLACE%/x":'
+        ' failed to find executable "place/x"'
     )
 
 

@@ -8,6 +8,7 @@ spaces in it is quoted, so that the program itself reads the line as it was mean
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING, Final
 
@@ -22,12 +23,15 @@ _SPACES: Final = " \t\n\r\f\v"
 _WORD: Final = re.compile(r'[^\s"]+|"[^"]*"', re.ASCII)
 
 
-def find_application(line: str, find: Callable[[str], str | None]) -> tuple[str, str]:
+def find_application(
+    line: str, find: Callable[[str], str | None], asked: str | None = None
+) -> tuple[str, str]:
     """Find the program of a command line.
 
     Args:
         line: The command line.
         find: Looks for a program's file along the search path; None if there is none.
+        asked: What was asked for, for errors, if `line` was made of it.
 
     Returns:
         The file's path, and the command line to run it with.
@@ -40,8 +44,9 @@ def find_application(line: str, find: Callable[[str], str | None]) -> tuple[str,
             _quoted(line, find) if line.lstrip(_SPACES).startswith('"') else _unquoted(line, find)
         )
     except ShimError as error:
+        told = _told(line if asked is None else asked)
         raise ShimError(
-            f'failed to get application name from commandline "{line}": {error}'
+            f"failed to get application name from commandline {told}: {error}"
         ) from error
 
 
@@ -81,4 +86,9 @@ def _unquoted(line: str, find: Callable[[str], str | None]) -> tuple[str, str]:
 
 
 def _missing(line: str) -> ShimError:
-    return ShimError(f'failed to find executable "{line}"')
+    return ShimError(f"failed to find executable {_told(line)}")
+
+
+def _told(line: str) -> str:
+    """A command line as errors tell it: in quotes, those in it and backslashes escaped."""
+    return json.dumps(line, ensure_ascii=False)

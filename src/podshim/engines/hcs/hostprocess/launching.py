@@ -132,7 +132,7 @@ class Launcher:
             searching.system_folder(),
             searching.windows_folder(),
         )
-        application, line = find_application(line, partial(_find, places))
+        application, line = find_application(line, partial(_find, places), parameters.command_line)
         return NewProcess(
             application=application,
             command_line=line,
