@@ -13,6 +13,7 @@ lacks answers with the HRESULT of ERROR_PROC_NOT_FOUND.
 from __future__ import annotations
 
 import ctypes
+import weakref
 from ctypes import POINTER, Structure, byref, c_uint32, c_void_p
 from ctypes.wintypes import DWORD, LPCWSTR
 from dataclasses import dataclass, replace
@@ -214,23 +215,34 @@ _get_process_information = _core.function(
 _service_properties = _core.function("HcsGetServiceProperties", c_uint32, LPCWSTR, _OutString)
 _modify_service = _core.function("HcsModifyServiceSettings", c_uint32, LPCWSTR, _OutString)
 
+#: For ever: Windows may call each while a handle is open, perhaps until the process's end.
+_callbacks: list[object] = []
+
 
 class ComputeCoreDll:
     """`computecore.dll` of this Windows.
 
-    It must live as long as any handle that a callback is set on.
+    Events that come after its end are dropped, though handles are open that a callback is set on.
 
     Args:
         deliver: Takes events, on any thread; it must neither wait nor raise.
     """
 
     def __init__(self, deliver: Callable[[int, int, str], None]) -> None:
+        self._deliver = deliver
+        receiver = weakref.WeakMethod(self._receive)
+
         def receive(event: ctypes._Pointer[_Event], context: int | None) -> None:
-            told = event.contents
-            data = ctypes.wstring_at(told.data) if told.data else ""
-            deliver(context or 0, told.type, data)
+            if (here := receiver()) is not None:
+                here(event, context)
 
         self._callback = _Callback(receive)
+        _callbacks.append(self._callback)
+
+    def _receive(self, event: ctypes._Pointer[_Event], context: int | None) -> None:
+        told = event.contents
+        data = ctypes.wstring_at(told.data) if told.data else ""
+        self._deliver(context or 0, told.type, data)
 
     def create_operation(self) -> int:
         """See `ComputeCore`."""
