@@ -182,20 +182,21 @@ async def test_nobody_is_there_at_first(containerd: Containerd, sender: Sender) 
     assert containerd.ids == ["e1", "e2", "e3"]
 
 
+@pytest.mark.parametrize("step", ["_connect", "_forward"])
 async def test_a_failure_that_nobody_foresaw_does_not_end_the_sending(
-    containerd: Containerd, sender: Sender, monkeypatch: pytest.MonkeyPatch
+    containerd: Containerd, sender: Sender, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     monkeypatch.setattr(publisher_module, "LONGEST_PAUSE_FAILING", 0.01)
     await containerd.come()
-    forward = sender.publisher._forward
+    ordinary = getattr(sender.publisher, step)
     lacks = [MemoryError(), RuntimeError("a bug")]
 
-    async def lacking(client: Client, event: Event) -> None:
+    async def lacking(*arguments: object) -> object:
         if lacks:
             raise lacks.pop()
-        await forward(client, event)
+        return await ordinary(*arguments)
 
-    monkeypatch.setattr(sender.publisher, "_forward", lacking)
+    monkeypatch.setattr(sender.publisher, step, lacking)
     sender.say("e1", "e2")
     await sender.sent()
     assert containerd.ids == ["e1", "e2"]

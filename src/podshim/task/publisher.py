@@ -148,6 +148,14 @@ class Publisher:
 
     async def _deliver(self, event: Event) -> float | None:
         """Try once. None if the event is dealt with, else the longest pause before the next try."""
+        try:
+            return await self._try(event)
+        except Exception:  # noqa: BLE001 - no memory, a bug: without a sender all would be lost
+            _log.exception("sending %s failed", event.topic)
+            self._hang_up()
+            return LONGEST_PAUSE_FAILING
+
+    async def _try(self, event: Event) -> float | None:
         if self._connect is None:
             _log.info("no address of containerd to send %s to", event.topic)
             self.outbox.remove(event)
@@ -170,10 +178,6 @@ class Publisher:
             _log.info("lost containerd's events service: %s", error)
             self._hang_up()
             return LONGEST_PAUSE_ABSENT
-        except Exception:  # noqa: BLE001 - no memory, a bug: without a sender all would be lost
-            _log.exception("sending %s failed", event.topic)
-            self._hang_up()
-            return LONGEST_PAUSE_FAILING
         self.outbox.remove(event)
         return None
 
