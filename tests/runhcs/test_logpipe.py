@@ -121,6 +121,21 @@ async def test_until_the_first_reader_it_is_standard_errors(stderr: Path) -> Non
     assert log.clients.closed
 
 
+async def test_without_a_reader_standard_error_gets_no_more_than_the_queue_has_room(
+    stderr: Path,
+) -> None:
+    log = Log(stderr, limit=1000)
+    for number in range(100):
+        log.say(f"line-{number}")
+    early = log.stderr.splitlines()
+    assert 900 < len(log.stderr) <= 1000 + len(early[0])
+    reader = await log.attach()
+    lines = reader.lines()
+    assert f"lines={100 - len(early) - len(lines[1:])}" in lines[0]
+    assert "msg=line-99" in lines[-1]
+    await log.close()
+
+
 async def test_the_last_reader_gets_it(stderr: Path) -> None:
     log = Log(stderr)
     first = await log.attach()

@@ -2,11 +2,11 @@
 
 Theory of operation. containerd connects to the log's pipe before it runs `start`, and again when it
 has been restarted: the last client that came is the one that gets the log. Until the first one
-comes, records go to standard error, the bundle's `panic.log`. From then on they wait in a queue for
-the client, which may be absent, slow or dead: none of that ever holds up the shim. The queue has a
-limit; when it is full the oldest lines go, and their number is the next thing that a client reads.
-A line leaves the queue when the client has taken it, so that none is lost with a client, and some
-may be read by two.
+comes, records go to standard error, the bundle's `panic.log`, as long as that stays small. From
+then on they wait in a queue for the client, which may be absent, slow or dead: none of that ever
+holds up the shim. The queue has a limit; when it is full the oldest lines go, and their number is
+the next thing that a client reads. A line leaves the queue when the client has taken it, so that
+none is lost with a client, and some may be read by two.
 
 Records may come from any thread; everything else belongs to the loop.
 """
@@ -45,7 +45,7 @@ class LogPipe(logging.Handler):
 
     Args:
         stderr: The descriptor for records until the first client comes.
-        limit: The most bytes that wait.
+        limit: The most bytes that wait, and that go there.
     """
 
     def __init__(self, *, stderr: int = STDERR, limit: int = MAX_QUEUE) -> None:
@@ -58,6 +58,7 @@ class LogPipe(logging.Handler):
         self._size = 0
         self._dropped = 0
         self._had_client = False
+        self._early = 0
         #: What follows is the loop's alone.
         self._news = asyncio.Event()
         self._empty = asyncio.Event()
@@ -71,7 +72,8 @@ class LogPipe(logging.Handler):
         except Exception:  # noqa: BLE001 - a broken record must not break what it tells of
             self.handleError(record)
             return
-        if not self._had_client:
+        if not self._had_client and self._early < self._limit:
+            self._early += len(line)
             self._last_resort(line)
             return
         self._append(line)
