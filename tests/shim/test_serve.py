@@ -161,6 +161,42 @@ async def test_an_operation_that_does_not_end_is_undone_before_the_engine_closes
 
 
 @pytest.mark.usefixtures("descriptors")
+async def test_a_server_that_is_leaving_takes_no_container(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server_module, "TASKS_TIMEOUT", 0.05)
+    created: list[str] = []
+    creating = asyncio.Event()
+
+    class Hangs(Good):
+        async def create(self, request: CreateRequest) -> Container:
+            created.append(request.id)
+            creating.set()
+            await asyncio.Event().wait()
+            raise AssertionError("it waits for ever")
+
+    running = Running(tmp_path, Hangs)
+    await running.say_ready()
+    client = await unix.connect(f"unix://{running.path}", timeout=5)
+    task = task_v3_ttrpc.TaskStub(client)
+    first = task_v3_pb2.CreateTaskRequest(id="c1", bundle=str(tmp_path))
+    call = asyncio.create_task(task.create(first))
+    await creating.wait()
+    running.server.stop()
+    await asyncio.to_thread(wait_until, lambda: not running.path.exists())
+    second = task_v3_pb2.CreateTaskRequest(id="c2", bundle=str(tmp_path))
+    with pytest.raises(StatusError) as refused:
+        await task.create(second)
+    assert refused.value.code is Code.UNAVAILABLE
+    assert created == ["c1"]
+    await running.end()
+    with pytest.raises((StatusError, ConnectionLost)):
+        await call
+    client.close()
+    await client.closed
+
+
+@pytest.mark.usefixtures("descriptors")
 async def test_leaves_when_nobody_needs_it(tmp_path: Path) -> None:
     running = Running(tmp_path, patience=0.05)
     await running.say_ready()

@@ -152,6 +152,8 @@ class ShimServer:
             self._say_ready()
             _log.info("shim serves", extra={"shim": self._parameters.shim_id})
             reason = await self._reason_to_leave(server, listener)
+            # Not only at its turn below: calls may still come while others are waited for.
+            self._registry.retire()
             _log.info("shim leaves", extra={"shim": self._parameters.shim_id, "reason": reason})
 
     async def _reason_to_leave(self, server: _CountingServer, listener: unix.Listener) -> str:

@@ -71,7 +71,7 @@ class Registry:
         #: What forgets the containers that are on their way here, by id.
         self._expected: dict[str, asyncio.TimerHandle] = {}
         self._told_to_go = False
-        #: Set when the shim has been told to go and has nothing left; never unset.
+        #: Set when the shim has been told to go and has nothing left, or goes anyway; never unset.
         self.finished = asyncio.Event()
 
     def __repr__(self) -> str:
@@ -164,13 +164,17 @@ class Registry:
         lines += [line for task in self._tasks.values() for line in task.snapshot()]
         return lines + [f"operation: {name}" for name in self._background.operations]
 
+    def retire(self) -> None:
+        """Take no further container: the shim goes, whatever it has left."""
+        self.finished.set()
+
     async def close(self, grace: float = END_TIMEOUT) -> None:
         """End what goes on in the shim; containers are left as they are.
 
         Args:
             grace: How long operations under way may take, in s.
         """
-        self.finished.set()
+        self.retire()
         for timer in self._expected.values():
             timer.cancel()
         self._expected.clear()
