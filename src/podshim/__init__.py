@@ -6,8 +6,9 @@ A shim is a class and a call:
     class MyEngine(podshim.Engine): ...
     podshim.main(MyEngine)
 
-The names below are the public face; everything else may change. They are imported when first
-touched, because this file is on the path of every `start`, which must stay light.
+The names below are the public face, with the classes of `podshim.errors` for engines to raise;
+everything else may change. They are imported when first touched, because this file is on the path
+of every `start`, which must stay light.
 """
 
 TYPE_CHECKING = False

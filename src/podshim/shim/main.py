@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 def main(engine: "type[Engine] | str", argv: "list[str] | None" = None) -> "NoReturn":
     """Be a containerd shim: do what the command line asks for, then exit.
 
+    Let nothing be written before, no warning of a library either: containerd takes all that a
+    `start` writes, on standard output or error, for its answer.
+
     Args:
         engine: What runs containers: a class, or `module:Class`, imported only when needed.
         argv: The command line, the program's name first; the process's own without it.
