@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import os
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from oci.oci_support import Holdings, Workshop, settled
 from podshim.engine import Stdio
 from podshim.engines.oci import process, stdio as stdio_module
+from podshim.engines.oci.fifo import reopen
 from podshim.errors import DeadlineExceededError, ShimError
 from podshim.manager.stdio import FifoReader
 
@@ -194,6 +196,43 @@ async def test_a_log_file_that_nobody_serves_holds_up_no_one(
     with pytest.raises(DeadlineExceededError, match="opening the log file did not end"):
         await shop.create(shop.request(shop.spec("/bin/true"), stdio))
     opened.set()
+    await settled(before)
+
+
+async def test_an_existing_file_that_opens_slowly_holds_up_no_one(
+    shop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = shop.folder / "plain"
+    path.touch()
+    others_ran = threading.Event()
+    loop = asyncio.get_running_loop()
+
+    def slow_reopen(handle: int, flags: int) -> int:
+        loop.call_soon_threadsafe(others_ran.set)
+        assert others_ran.wait(10)
+        return reopen(handle, flags)
+
+    monkeypatch.setattr(stdio_module, "reopen", slow_reopen)
+    spec = shop.spec("/bin/echo", "out")
+    box = await shop.create(shop.request(spec, Stdio(stdout=str(path))))
+    assert (await box.run()).status == 0
+    await box.remove()
+    assert path.read_text() == "out\n"
+
+
+async def test_input_may_come_from_a_file_or_a_device(shop: Workshop) -> None:
+    path = shop.folder / "input"
+    path.write_text("first\nlast\n")
+    before = Holdings.now()
+    for stdin, printed in (("/dev/null", b"end\n"), (str(path), b"first\nlast\nend\n")):
+        fifos = shop.streams()
+        spec = shop.spec("/bin/sh", "-c", "cat && echo end")
+        request = shop.request(spec, replace(fifos.stdio, stdin=stdin))
+        box = await shop.create(request, fifos)
+        assert (await box.run()).status == 0
+        assert await fifos.stdout.read_all() == printed
+        await box.remove()
+        fifos.close()
     await settled(before)
 
 

@@ -35,7 +35,7 @@ from podshim.errors import DeadlineExceededError, ShimError
 
 if TYPE_CHECKING:
     from podshim.engine import Stdio
-    from podshim.engines.oci.fifo import InputFifo
+    from podshim.engines.oci.fifo import InputFifo, InputFile
     from podshim.engines.oci.logger import Logger
     from podshim.engines.oci.relay import Sink
     from podshim.engines.oci.stdio import StreamContext
@@ -137,7 +137,7 @@ class ConsoleStreams(Streams):
     def __init__(
         self,
         listener: ConsoleSocket,
-        input_: InputFifo | None,
+        input_: InputFifo | InputFile | None,
         sink: Sink,
         logger: Logger | None = None,
     ) -> None:
@@ -296,9 +296,9 @@ async def open_console(stdio: Stdio, context: StreamContext, listener: ConsoleSo
     """
     async with AsyncExitStack() as undo:
         undo.callback(listener.close)
-        fifo = open_input(stdio.stdin, context.bundle)
-        if fifo is not None:
-            undo.callback(fifo.close)
+        source = open_input(stdio.stdin, context.bundle)
+        if source is not None:
+            undo.callback(source.close)
         program = None
         if stdio.stdout and split(stdio.stdout, context.bundle)[0] in logger.SCHEMES:
             program = await logger.start(stdio.stdout, context)
@@ -307,4 +307,4 @@ async def open_console(stdio: Stdio, context: StreamContext, listener: ConsoleSo
         else:
             sink = await open_sink(stdio.stdout, context.bundle)
         undo.pop_all()
-    return ConsoleStreams(listener, fifo, sink, program)
+    return ConsoleStreams(listener, source, sink, program)

@@ -187,3 +187,24 @@ class InputFifo:
         """Drop all ends now."""
         self.release_writer()
         self.reader = close_fd(self.reader)
+
+
+class InputFile:
+    """Input that is no fifo but a file, or a device such as /dev/null: it ends by itself.
+
+    Args:
+        handle: A handle of the file (see `open_path`); it stays the caller's.
+
+    Raises:
+        OSError: It can't be opened.
+    """
+
+    def __init__(self, handle: int) -> None:
+        self.reader = reopen(handle, os.O_RDONLY | os.O_NONBLOCK)
+
+    def release_writer(self) -> None:
+        """Do nothing: nobody waits for a last client to go."""
+
+    def close(self) -> None:
+        """Close the file."""
+        self.reader = close_fd(self.reader)

@@ -29,6 +29,7 @@ from urllib.parse import unquote, urlsplit
 from podshim.engines.oci.blocking import in_thread
 from podshim.engines.oci.fifo import (
     InputFifo,
+    InputFile,
     OutputFifo,
     close_fd,
     give,
@@ -50,7 +51,7 @@ from podshim.engines.oci.relay import (
 from podshim.errors import ShimError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Iterable
+    from collections.abc import Awaitable, Callable, Iterable
 
     from podshim.engine import Stdio
     from podshim.engines.oci.reaper import Reaper
@@ -139,6 +140,27 @@ def open_log_file(path: str) -> int:
     return fd
 
 
+def open_existing_file(handle: int) -> int:
+    """Open the file behind a handle for appending, and close the handle; it may block.
+
+    Raises:
+        OSError: It can't be opened.
+    """
+    try:
+        fd = reopen(handle, os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK)
+    finally:
+        os.close(handle)
+    os.set_blocking(fd, True)
+    return fd
+
+
+async def _file_sink(opener: Callable[[], int]) -> Sink:
+    # Fifos are on a tmpfs, but this may be anywhere.
+    return FileSink(
+        await in_thread(opener, limit=OPEN_LIMIT, what="opening the log file", discard=os.close)
+    )
+
+
 async def open_sink(uri: str, bundle: str) -> Sink:
     """Open what a relay writes to, for a path, a fifo, a `file://` or nothing.
 
@@ -151,35 +173,28 @@ async def open_sink(uri: str, bundle: str) -> Sink:
         return NullSink()
     scheme, path = split(uri, bundle)
     if scheme == "file":
-        # Fifos are on a tmpfs, but this may be anywhere.
-        return FileSink(
-            await in_thread(
-                lambda: open_log_file(path),
-                limit=OPEN_LIMIT,
-                what="opening the log file",
-                discard=os.close,
-            )
-        )
+        return await _file_sink(lambda: open_log_file(path))
     if scheme != "fifo":
         raise ShimError(f"unknown STDIO scheme {scheme}")
     handle = open_path(path)
     try:
         if is_fifo(handle):
             return FifoSink(OutputFifo(handle))
-        return FileSink(reopen(handle, os.O_WRONLY | os.O_APPEND))
+        own = os.dup(handle)
     finally:
         os.close(handle)
+    return await _file_sink(lambda: open_existing_file(own))
 
 
 class Input:
     """Standard input: the fifo's end itself, or a pipe and a relay to it.
 
     Args:
-        fifo: The client's fifo; owned.
+        source: The client's fifo or file; owned.
     """
 
-    def __init__(self, fifo: InputFifo) -> None:
-        self._fifo = fifo
+    def __init__(self, source: InputFifo | InputFile) -> None:
+        self._source = source
         self._pipe = -1
         self._task: Task | None = None
         self.child_end = -1
@@ -190,8 +205,8 @@ class Input:
         Raises:
             OSError: It can't be made.
         """
-        if not context.labelled:
-            self.child_end = self._fifo.container_end(context.uid, context.gid)
+        if isinstance(self._source, InputFifo) and not context.labelled:
+            self.child_end = self._source.container_end(context.uid, context.gid)
             return
         self.child_end, self._pipe = os.pipe2(os.O_CLOEXEC)
         os.set_blocking(self._pipe, False)
@@ -204,17 +219,17 @@ class Input:
             # When the container closes its end, the copy stops and the client has to wait.
             sink = PipeSink(self._pipe)
             self._pipe = -1
-            self._task = Task(copy(self._fifo.reader, sink), sink.close)
+            self._task = Task(copy(self._source.reader, sink), sink.close)
 
     def release(self) -> None:
         """Drop the shim's hold."""
-        self._fifo.release_writer()
+        self._source.release_writer()
 
     def exited(self) -> None:
         """Nobody reads any more: let the client know."""
         self.release()
         if self._task is None:
-            self._fifo.close()
+            self._source.close()
 
     async def close(self) -> None:
         """Give everything back."""
@@ -222,7 +237,7 @@ class Input:
             await self._task.stop()
         self.child_end = close_fd(self.child_end)
         self._pipe = close_fd(self._pipe)
-        self._fifo.close()
+        self._source.close()
 
 
 class Output(ABC):
@@ -380,21 +395,19 @@ class PlainStreams(Streams):
             await output.close()
 
 
-def open_input(uri: str, bundle: str) -> InputFifo | None:
-    """Open the fifo of standard input, if there is to be one.
+def open_input(uri: str, bundle: str) -> InputFifo | InputFile | None:
+    """Open the fifo or file of standard input, if there is to be one.
 
     Raises:
         OSError: It can't be opened.
-        ShimError: There is no fifo at its path.
+        ShimError: There is nothing at its path.
     """
     if not uri:
         return None
     _, path = split(uri, bundle)
     handle = open_path(path)
     try:
-        if not is_fifo(handle):
-            raise ShimError(f"failed to open stdin fifo {path}: not a fifo")
-        return InputFifo(handle)
+        return InputFifo(handle) if is_fifo(handle) else InputFile(handle)
     finally:
         os.close(handle)
 
@@ -422,8 +435,8 @@ async def open_plain(stdio: Stdio, context: StreamContext) -> Streams:
     if stdout and split(stdout, context.bundle)[0] == "file":
         stderr = stdout
     async with AsyncExitStack() as undo:
-        fifo = open_input(stdio.stdin, context.bundle)
-        input_ = None if fifo is None else Input(fifo)
+        source = open_input(stdio.stdin, context.bundle)
+        input_ = None if source is None else Input(source)
         if input_ is not None:
             undo.push_async_callback(input_.close)
             input_.prepare(context)
