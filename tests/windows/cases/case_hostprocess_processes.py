@@ -302,7 +302,8 @@ async def test_a_terminal_shows_what_a_living_process_writes(tmp_path: Path) -> 
         container = await machine.create(python(code), client.stdio, terminal=True)
         await container.init.start()
         await client.until("ready")
-        with pytest.raises(ShimError, match="failed to resize pseudo console"):
+        text = "^failed to resize pseudo console for job container: "
+        with pytest.raises(ShimError, match=text):
             await container.init.resize(100, 40)  # which Wine can't
         await container.init.close_stdin()
         assert list(await container.pids())

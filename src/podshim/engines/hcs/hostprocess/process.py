@@ -153,7 +153,8 @@ class HostProcess(StreamedProcess):
         try:
             await asyncio.to_thread(console.resize, width & 0xFFFF, height & 0xFFFF)
         except OSError as error:
-            raise ShimError(f"failed to resize pseudo console: {cause(error)}") from error
+            text = f"failed to resize pseudo console for job container: {cause(error)}"
+            raise ShimError(text) from error
 
     async def delete(self) -> None:
         """Let output drain, then give up the process's handle and the client's streams."""
