@@ -204,8 +204,8 @@ class FakeCore:
             return (0, self._open(system)) if system is not None else (NOT_FOUND, 0)
 
     def close_system(self, system: int) -> None:
+        self._pass("HcsCloseComputeSystem")
         with self._lock:
-            self.calls.append("HcsCloseComputeSystem")
             closed = self._handles.pop(system).of
             if not any(handle.of is closed for handle in self._handles.values()):
                 self._end_system(closed, "ForcedExit")
@@ -282,8 +282,8 @@ class FakeCore:
             return NO_ELEMENT, 0
 
     def close_process(self, process: int) -> None:
+        self._pass("HcsCloseProcess")
         with self._lock:
-            self.calls.append("HcsCloseProcess")
             del self._handles[process]
 
     def process_call(self, call: ProcessCall, process: int, operation: int, document: str) -> int:
@@ -339,9 +339,7 @@ class FakeCore:
         document: str = "",
         check: Callable[[], int] | None = None,
     ) -> int:
-        fault = self._fault(name, document)
-        if fault is not None and fault.gate is not None:
-            assert fault.gate.wait(20)
+        fault = self._pass(name, document)
         with self._changed:
             found = self._operations[operation]
             if found.state != "idle":
@@ -364,6 +362,13 @@ class FakeCore:
             found.state, found.result = "done", result
             self._changed.notify_all()
             return 0
+
+    def _pass(self, name: str, document: str = "") -> Fault | None:
+        """Begin a call: note it, and wait at its gate if it has one."""
+        fault = self._fault(name, document)
+        if fault is not None and fault.gate is not None:
+            assert fault.gate.wait(20)
+        return fault
 
     def _fault(self, name: str, document: str = "") -> Fault | None:
         with self._lock:

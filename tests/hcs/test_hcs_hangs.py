@@ -94,14 +94,16 @@ async def test_a_container_whose_every_end_hangs_is_given_up(
 ) -> None:
     monkeypatch.setattr("podshim.engines.hcs.container._LAST_WORDS", 0.05)
     monkeypatch.setattr("podshim.engines.hcs.process._KILL", 0.05)
-    async with world(shutdown=0.05, terminate=0.05, release=0.05) as made:
+    async with world(shutdown=0.05, terminate=0.05, close=0.05, release=0.05) as made:
         container = await make_container(made)
         await container.init.start()
         process = await container.exec("e", b"{}", Stdio())
         await process.start()
         gate = threading.Event()
-        for name in ("ShutDownComputeSystem", "TerminateComputeSystem", "TerminateProcess"):
-            made.core.faults[f"Hcs{name}"] = Fault(gate=gate)
+        for name in ("ShutDown", "Terminate", "Close"):
+            made.core.faults[f"Hcs{name}ComputeSystem"] = Fault(gate=gate)
+        for name in ("Terminate", "Close"):
+            made.core.faults[f"Hcs{name}Process"] = Fault(gate=gate)
         async with asyncio.timeout(10):
             await container.init_exited()
             for one in (container.init, process):

@@ -286,7 +286,7 @@ class HcsProcess:
         if self._release is not None:
             self._release.cancel()
         self.pipes.close()
-        await self._service.endings.run(f"hcs::Process::Close {self.subject}", self._handle.close)
+        await self._service.close_handle(self._handle, f"hcs::Process::Close {self.subject}")
 
     async def discard(self) -> None:
         """End and close a process that nobody shall have."""

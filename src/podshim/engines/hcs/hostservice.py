@@ -108,6 +108,19 @@ class Service:
 
         return await (threads or self.threads).run(what, perform)
 
+    async def close_handle(self, handle: Owned, what: str) -> None:
+        """Close a handle, or let the last call do so that uses it; what takes too long goes on.
+
+        Args:
+            handle: The handle.
+            what: What it is for, for the log.
+        """
+        try:
+            async with asyncio.timeout(self.timeouts.close):
+                await self.endings.run(what, handle.close)
+        except TimeoutError:
+            _log.warning("%s has not come back: nobody waits for it any more", what)
+
     def deadline(self, limit: float | None = None) -> float:
         """When a call that is made now must have ended, by `time.monotonic`."""
         return time.monotonic() + (self.timeouts.call if limit is None else limit)

@@ -341,7 +341,7 @@ class System:
         A call that uses the handle goes on, and closes it at its end.
         """
         self._end.settle(EndKind.CLOSED)
-        await self._service.endings.run(f"hcs::System::Close {self.id}", self._handle.close)
+        await self._service.close_handle(self._handle, f"hcs::System::Close {self.id}")
 
     def _close_handle(self, system: int) -> None:
         self._service.core.close_system(system)

@@ -35,6 +35,7 @@ class Timeouts:
         call: Of every other operation.
         watchdog: After how long a call that has not come back is logged.
         shutdown, terminate: How long a container may take to end after these.
+        close: How long to wait for the closing of a handle.
         release: After how long a process that is said to be gone counts as ended.
         guest_connection: For a VM's guest to connect.
     """
@@ -48,6 +49,7 @@ class Timeouts:
     watchdog: float = 240.0
     shutdown: float = 30.0
     terminate: float = 30.0
+    close: float = 30.0
     release: float = 1.0
     guest_connection: float = 120.0
 
