@@ -135,6 +135,25 @@ async def test_execs_go_with_their_container(pod: Pod) -> None:
         assert calls.index(f"free c1/{name}") < calls.index("free c1") < calls.index("delete c1")
 
 
+async def test_execs_do_not_wait_for_each_other_to_go(pod: Pod) -> None:
+    """Each may wait for output that nobody reads; that is not to add up."""
+    task = await pod.running()
+    for name in ("e1", "e2"):
+        await add_exec(task, name)
+        await task.start(name)
+    gates = [pod.engine.hold(f"free c1/{name}") for name in ("e1", "e2")]
+    pod.engine.processes["c1"].finish(0)
+    await task.init.wait()
+    deletion = asyncio.create_task(task.delete())
+    async with asyncio.timeout(20):
+        await gates[1].reached.wait()
+        assert gates[0].reached.is_set()
+        gates[1].open()
+        gates[0].open()
+        await deletion
+    assert pod.engine.processes == {}
+
+
 @pytest.mark.logs_errors
 async def test_an_exec_that_can_not_be_freed_does_not_keep_the_container(pod: Pod) -> None:
     task = await pod.running()

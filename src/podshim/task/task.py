@@ -438,8 +438,8 @@ class Task:
             return answer
 
     async def _remove(self, answer: Deleted) -> None:
-        for process in list(self.execs.values()):
-            await process.discard()
+        # Together: each may take as long as output that nobody reads is waited for.
+        await asyncio.gather(*(process.discard() for process in self.execs.values()))
         await self.init.free()
         await self._container.delete()
         for watcher in (self._watcher, self._oom_watcher):
