@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
 import sys
 import time
 from typing import TYPE_CHECKING
@@ -68,6 +69,25 @@ class CleansWhenTold(Good):
         while not os.path.exists(os.environ["OPEN"]):
             time.sleep(0.005)
         return super().cleanup(namespace, container_id, bundle)
+
+
+class Prints(Good):
+    """Writes on standard output, by itself and through a program."""
+
+    @classmethod
+    def cleanup(cls, namespace: str, container_id: str, bundle: Bundle) -> Exit | None:
+        cls._print()
+        return None
+
+    @classmethod
+    def info(cls, options: TypedValue | None) -> EngineInfo:
+        cls._print()
+        return EngineInfo("1.2")
+
+    @staticmethod
+    def _print() -> None:
+        print("from Python")
+        subprocess.run(["/bin/echo", "from a program"], check=True)
 
 
 class NoRuntime(Good):

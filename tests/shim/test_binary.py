@@ -55,6 +55,13 @@ def test_info(box: Box) -> None:
     assert (info.features.type_url, info.features.value) == ("features", b"{}")
 
 
+def test_what_an_engine_prints_is_not_taken_for_the_info(box: Box) -> None:
+    box.program = box.make_program("Prints")
+    done = run(box, "-info")
+    assert RuntimeInfo.FromString(done.stdout).version.version == "1.2"
+    assert sorted(done.stderr.splitlines()) == [b"from Python", b"from a program"]
+
+
 def test_info_echoes_the_options(box: Box) -> None:
     options = Any(type_url="x/containerd.runc.v1.Options", value=b"\x0a\x01a")
     info = RuntimeInfo.FromString(run(box, "-info", data=options.SerializeToString()).stdout)

@@ -97,6 +97,14 @@ def test_it_ends_in_time_whatever_the_engine_does(box: Box) -> None:
     assert b"could not be removed within 0.3 s" in done.stderr
 
 
+def test_what_an_engine_prints_is_not_taken_for_the_answer(box: Box) -> None:
+    box.program = box.make_program("Prints")
+    box.bundle("c1")
+    done = box.run("delete", "c1")
+    assert answer(done)[1] == 137
+    assert sorted(done.stderr.splitlines()) == [b"from Python", b"from a program"]
+
+
 def test_sigterm_is_no_reason_to_stop_half_way(box: Box) -> None:
     box.program = box.make_program("CleansWhenTold")
     bundle = box.bundle("c1")

@@ -12,7 +12,7 @@ import os
 import sys
 
 from podshim.shim import command
-from podshim.shim.program import STDOUT, complain, load, write_all
+from podshim.shim.program import STDERR, STDOUT, complain, load, write_all
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -70,11 +70,13 @@ def _act(asked: command.Command, engine: "type[Engine] | str", program: str) -> 
     elif asked.action == command.DELETE:
         from podshim.shim.delete import delete
 
-        _answer(delete(lambda: load(engine), asked, complain))
+        answer = _reserve_stdout()
+        write_all(answer, delete(lambda: load(engine), asked, complain))
     elif asked.action == command.INFO:
         from podshim.shim.info import info
 
-        _answer(info(load(engine), _standard_input(command.MAX_OPTIONS)))
+        answer = _reserve_stdout()
+        write_all(answer, info(load(engine), _standard_input(command.MAX_OPTIONS)))
     elif asked.action == command.VERSION:
         from podshim.shim.info import version
 
@@ -86,6 +88,17 @@ def _act(asked: command.Command, engine: "type[Engine] | str", program: str) -> 
 
 def _go_on(_number: int, _frame: "FrameType | None") -> None:
     """Do nothing; it is a handler because children would inherit that a signal is ignored."""
+
+
+def _reserve_stdout() -> int:
+    """Keep standard output for the answer; what an engine writes there goes to standard error.
+
+    Returns:
+        The descriptor that the answer goes to.
+    """
+    answer = os.dup(STDOUT)
+    os.dup2(STDERR, STDOUT)
+    return answer
 
 
 def _answer(content: bytes) -> None:
