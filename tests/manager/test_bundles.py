@@ -14,6 +14,7 @@ from podshim.manager.dialects import Answer
 from podshim.manager.mounts import mounted_below
 
 SPEC = {"ociVersion": "1.0.2"}
+MS_BIND, MS_SHARED = 0x1000, 1 << 20
 
 
 def mode(path: str) -> int:
@@ -106,19 +107,38 @@ async def test_a_shims_log_is_collected_and_bounded(tmp_path: Path) -> None:
     bundle.remove()
 
 
+@pytest.mark.parametrize("folder", ["a b", "\N{LATIN CAPITAL LETTER A WITH RING ABOVE}"])
 async def test_removing_unmounts_and_spares_what_it_does_not_know(
-    private_world: None, tmp_path: Path
+    private_world: None, tmp_path: Path, folder: str
 ) -> None:
     precious = tmp_path / "precious"
     precious.mkdir()
     precious.joinpath("file").write_text("x")
-    bundle = ContainerBundle(str(tmp_path / "a b"), "ns", "c1", SPEC)
+    bundle = ContainerBundle(str(tmp_path / folder), "ns", "c1", SPEC)
     libc = ctypes.CDLL(None)
     for _ in range(2):
         target = bundle.rootfs.encode()
-        assert libc.mount(os.fsencode(precious), target, None, 4096, None) == 0
+        assert libc.mount(os.fsencode(precious), target, None, MS_BIND, None) == 0
     bundle.remove()
     assert precious.joinpath("file").read_text() == "x"
+    assert not os.path.exists(bundle.path)
+
+
+async def test_a_mount_that_goes_with_another_is_no_error(
+    private_world: None, tmp_path: Path
+) -> None:
+    bundle = ContainerBundle(str(tmp_path), "ns", "c1", SPEC)
+    one, other = (bundle.file(name) for name in ("one", "other"))
+    os.mkdir(one)
+    os.mkdir(other)
+    mount = ctypes.CDLL(None).mount
+    assert mount(b"tmpfs", one.encode(), b"tmpfs", 0, None) == 0
+    assert mount(None, one.encode(), None, MS_SHARED, None) == 0
+    assert mount(one.encode(), other.encode(), None, MS_BIND, None) == 0
+    os.mkdir(f"{one}/below")
+    assert mount(b"tmpfs", f"{one}/below".encode(), b"tmpfs", 0, None) == 0
+    assert os.path.ismount(f"{other}/below")
+    bundle.remove()
     assert not os.path.exists(bundle.path)
 
 

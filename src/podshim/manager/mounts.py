@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import re
 
@@ -18,9 +19,11 @@ def mounted_below(folder: str, mountinfo: str) -> list[str]:
         mountinfo: The text of `/proc/self/mountinfo`.
     """
     points = []
-    for line in mountinfo.splitlines():
-        escaped = line.split(" ")[4]
-        point = re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), escaped)
+    for line in mountinfo.split("\n"):  # other line breaks may be in a path
+        fields = line.split(" ")
+        if len(fields) < 5:
+            continue
+        point = re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), fields[4])
         if point == folder or point.startswith(folder.rstrip("/") + "/"):
             points.append(point)
     return points[::-1]
@@ -36,10 +39,10 @@ def unmount_below(folder: str) -> None:
         OSError: Something can't be unmounted.
     """
     libc = ctypes.CDLL(None, use_errno=True)
-    with open("/proc/self/mountinfo", encoding="latin-1") as file:
-        points = mounted_below(os.path.realpath(folder), file.read())
+    with open("/proc/self/mountinfo", "rb") as file:
+        points = mounted_below(os.path.realpath(folder), os.fsdecode(file.read()))
     for point in points:
-        path = point.encode("latin-1")
-        if libc.umount2(path, _MNT_DETACH | _UMOUNT_NOFOLLOW) != 0:
+        if libc.umount2(os.fsencode(point), _MNT_DETACH | _UMOUNT_NOFOLLOW) != 0:
             number = ctypes.get_errno()
-            raise OSError(number, os.strerror(number), point)
+            if number != errno.EINVAL:  # that went with another mount, as propagation has it
+                raise OSError(number, os.strerror(number), point)
