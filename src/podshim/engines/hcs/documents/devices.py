@@ -94,7 +94,10 @@ def device_extensions(
     for path, document in documents:
         if not isinstance(document, dict):
             raise InvalidArgumentError(f"{path}: the document must be an object")
-        extensions.append(_taken(Member(document, document=path), _EXTENSION))
+        try:
+            extensions.append(_taken(Member(document, document=path), _EXTENSION))
+        except RecursionError:
+            raise InvalidArgumentError(f"{path}: the document has too many levels") from None
     return {"device_extension": extensions}
 
 

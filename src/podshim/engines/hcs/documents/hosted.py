@@ -12,7 +12,6 @@ but not over the guest's own folders.
 
 from __future__ import annotations
 
-import copy
 import ntpath
 import re
 from dataclasses import replace
@@ -153,7 +152,7 @@ def lcow_spec(
     """A spec as a Linux guest gets it.
 
     Args:
-        spec: The container's spec; it stays as it is.
+        spec: The container's spec; it stays as it is, and what is made shares members with it.
         root: The root file system's path in the guest.
         mounts: For the mounts that the host has prepared, by their place in the list: their
             sources in the guest, and their types there.
@@ -173,7 +172,7 @@ def lcow_spec(
     if windows:
         made["windows"] = windows
     made["linux"] = _linux(spec)
-    return copy.deepcopy(made)
+    return made
 
 
 def _windows(windows: Member, devices: Sequence[Mapping[str, object]] | None) -> Json:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, TypeAlias
 
-from podshim.errors import ShimError
+from podshim.errors import InvalidArgumentError, ShimError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,9 +24,13 @@ def dumps(document: object) -> str:
     """A document as compact text.
 
     Raises:
-        ValueError: Something in it has no JSON form.
+        InvalidArgumentError: A spec that is handed on in it holds what can't be written: a number
+            beyond all bounds, such as 1e400, or too many levels.
     """
-    text = json.dumps(document, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    try:
+        text = json.dumps(document, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    except (ValueError, RecursionError) as error:
+        raise InvalidArgumentError(f"a document can't be written as JSON: {error}") from None
     # Half of a surrogate pair can come in as \ud800 and has no UTF-16 form: it is replaced.
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 

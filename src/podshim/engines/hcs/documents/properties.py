@@ -21,6 +21,7 @@ from podshim.api.runhcs_stats_pb2 import (
     VirtualMachineMemoryStatistics,
     WindowsContainerStatistics,
 )
+from podshim.engines.hcs.documents.jsontext import dumps
 from podshim.errors import InvalidArgumentError, ShimError
 from podshim.hcsspec.reading import Member
 
@@ -191,8 +192,9 @@ def _windows(statistics: Member) -> WindowsContainerStatistics:
 def _linux(metrics: Member) -> Metrics:
     if not isinstance(metrics.value, dict):
         raise metrics.wrong("an object")
+    text = dumps(metrics.value)  # without halves of surrogate pairs, over which protobuf crashes
     try:
-        return json_format.ParseDict(metrics.value, Metrics(), ignore_unknown_fields=True)
+        return json_format.Parse(text, Metrics(), ignore_unknown_fields=True)
     except json_format.ParseError as error:
         raise ShimError(f"the guest's metrics are not what they should be: {error}") from None
 

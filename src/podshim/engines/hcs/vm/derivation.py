@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
     from podshim.hcsspec.annotations import Annotation
 
+#: More than any number has without leading zeros.
+_MOST_DIGITS = 64
 _DEVICE_TYPES = frozenset({"vpci-instance-id", "vpci", "gpu"})
 _ISOLATION = {
     "SecureNestedPaging": "SecureNestedPaging",
@@ -356,7 +358,8 @@ def is_assignable(kind: str) -> bool:
 def assigned_device(path: str) -> AssignedDevice:
     """A device as an OCI spec names it: its instance id, and a last part N for function N."""
     instance, _, last = path.replace("/", "\\").rpartition("\\")
-    if instance and last.isascii() and last.isdigit() and int(last) < 1 << 16:
+    digits = last.isascii() and last.isdigit() and len(last) <= _MOST_DIGITS
+    if instance and digits and int(last) < 1 << 16:
         return AssignedDevice(instance, int(last))
     return AssignedDevice(path)
 
