@@ -189,6 +189,9 @@ def test_memory_is_whole_megabytes() -> None:
     assert section(resources(memory={"limit": (2 << 20) - 1}))["Memory"] == {"SizeInMB": 1}
     most = (1 << 64) - 1
     assert section(resources(memory={"limit": most}))["Memory"] == {"SizeInMB": most >> 20}
+    annotated_memory = facts({"windows": {}, "annotations": {MEMORY: str(most)}})
+    assert schema1.build(annotated_memory)["MemoryMaximumInMB"] == (1 << 63) - 1
+    assert container.build(annotated_memory)["Container"]["Memory"] == {"SizeInMB": most}  # type: ignore[index]
 
 
 def test_storage_limits_do_not_overflow() -> None:
@@ -251,6 +254,8 @@ def test_dump_settings() -> None:
     assert dumped()[0]["StringValue"] == "C:\\d"
     found = values({"windows": {}}, vm_dump_location="C:\\vm\\{CONTAINER_ID}")
     assert found[0]["StringValue"] == "C:\\vm\\c1"
+    assert values({"windows": {}, "annotations": {DUMPS: ""}}, vm_dump_location="C:\\vm") == []
+    assert dumped(count="0" * 20 + "3")[2]["DWordValue"] == 3
     with pytest.raises(ShimError) as caught:
         dumped(type="medium")
     assert str(caught.value) == 'unknown dump type specified, valid values are "mini" or "full"'

@@ -232,9 +232,24 @@ async def test_layers_of_somebody_elses_volume_that_windows_does_not_know(tmp_pa
     windows = {"layerFolders": ["C:\\layers\\base", "s"]}
     world = World(tmp_path, {"root": {"path": VOLUME}, "windows": windows})
     world.record.faults["id_of"] = [win32("hcsshim::NameToGuid", 0x57)]
-    with pytest.raises(ShimError, match=r"^hcsshim::NameToGuid failed in Win32: .* \(0x57\)$"):
+    with pytest.raises(
+        ShimError, match=r"^failed to use pre-mounted container storage: hcs.*0x57\)$"
+    ):
         await world.create()
     assert world.record.names == ["id_of"]
+
+
+async def test_somebody_elses_volume_may_be_of_composite_images(tmp_path: Path) -> None:
+    world = World(tmp_path, {"root": {"path": VOLUME}, "windows": {}})
+    options = ('parentCimPaths=["C:\\\\a\\\\a.cim"]', "blockCIMType=file")
+    world.request = replace(world.request, rootfs=(Mount("BlockCIM", "S", options=options),))
+    await world.create()
+    assert world.record.names == ["create_system"]
+    identifier = VOLUME.removeprefix("\\\\?\\Volume{").removesuffix("}")
+    assert world.document["Container"]["Storage"] == {
+        "Layers": [{"Id": identifier, "Path": VOLUME + "\\"}],
+        "Path": VOLUME + "\\",
+    }
 
 
 async def test_a_volume_needs_no_layers(tmp_path: Path) -> None:
@@ -299,6 +314,8 @@ async def test_before_server_2019_there_is_the_first_schema(tmp_path: Path) -> N
     assert world.document["SystemType"] == "Container"
     assert world.document["EndpointList"] == [E1, E2]
     assert world.document["Credentials"] == "{}"
+    assert [folder["HostPath"] for folder in world.document["MappedDirectories"]] == ["C:\\data"]
+    assert "resolve" in world.record.names
     assert "create_namespace" not in world.record.names
     assert "AddInstance" not in world.record.names
 
@@ -322,7 +339,8 @@ async def test_device_extensions_are_read(tmp_path: Path) -> None:
 
 async def test_a_guard_that_can_not_be_found_is_removed(tmp_path: Path) -> None:
     world = World(tmp_path, service_properties=REFUSED)
-    with pytest.raises(ShimError, match="it is told to fail"):
+    told = "^failed to retrieve container credential guard instances: .*it is told to fail"
+    with pytest.raises(ShimError, match=told):
         await world.create()
     names = world.record.names
     assert names[names.index("service_properties") + 1] == "RemoveInstance"

@@ -82,6 +82,7 @@ def test_mounts_of_each_type() -> None:
         ),
         (mount("CimFS"), "need at least 1 parent layer"),
         (mount("BlockCIM"), "need at least 1 parent layer"),
+        (mount("BlockCIM", "blockCIMType="), "invalid block CIM type ``"),
         (mount("BlockCIM", paths("parentCimPaths", "a")), "BlockCIM type not provided"),
         (
             mount("BlockCIM", paths("parentCimPaths", "a"), "blockCIMType=tape"),
@@ -98,6 +99,13 @@ def test_mounts_of_each_type() -> None:
         (
             mount("windows-layer", "parentLayerPaths={}"),
             "failed to unmarshal option `parentLayerPaths=`: it must be a list of strings",
+        ),
+        (
+            mount("windows-layer", "parentLayerPaths="),
+            (
+                "failed to unmarshal option `parentLayerPaths=`: Expecting value:"
+                " line 1 column 1 (char 0)"
+            ),
         ),
     ],
 )

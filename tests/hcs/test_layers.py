@@ -87,7 +87,7 @@ async def test_a_scratch_that_can_not_be_made(tmp_path: Path) -> None:
 async def test_a_scratch_folder_that_can_not_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     record = Record()
-    with pytest.raises(ShimError, match=r"^failed to create scratch folder .*file"):
+    with pytest.raises(ShimError, match=r"^failed to auto-create container scratch folder .*file"):
         await mount(folders(str(tmp_path / "file")), record)
     assert record.calls == []
 

@@ -44,6 +44,12 @@ def test_conflicts_are_told_all_at_once() -> None:
     )
 
 
+def test_values_with_quotes_and_backslashes_are_told_apart() -> None:
+    with pytest.raises(ShimError) as caught:
+        expand({UNSAFE: "true", GMSA: 'a"b\\'})
+    assert str(caught.value).endswith(f'and "{GMSA}" = "a\\"b\\\\"')
+
+
 def test_the_same_text_is_no_conflict_but_another_of_the_same_meaning_is() -> None:
     assert expand({UNSAFE: "true", GMSA: "true"})[GMSA] == "true"
     with pytest.raises(ShimError, match="annotation expansion conflict"):

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from uuid import UUID
 
 from podshim.errors import ShimError
-from podshim.hcsspec.expansion import boolean
+from podshim.hcsspec.expansion import boolean, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -76,7 +76,7 @@ def guid(text: str) -> UUID:
         ValueError: It is none.
     """
     if not _GUID.fullmatch(text):
-        raise ValueError(f'invalid GUID "{text}"')
+        raise ValueError(f"invalid GUID {quoted(text)}")
     return UUID(text)
 
 
@@ -154,7 +154,7 @@ class Annotations:
         except ValueError as error:
             if kind.strict:
                 raise ShimError(
-                    f'failed to parse annotation "{annotation.key}" with value "{text}"'
+                    f'failed to parse annotation "{annotation.key}" with value {quoted(text)}'
                     f" as {kind.name}: {error}"
                 ) from None
             self.warn(annotation.key, text, kind.name)

@@ -42,6 +42,13 @@ def boolean(text: str) -> bool | None:
     return False if text in _FALSE else None
 
 
+def quoted(text: str) -> str:
+    """A text for an error: between quotes, with its own quotes and backslashes told apart."""
+    import json
+
+    return json.dumps(text, ensure_ascii=False)
+
+
 def expand(annotations: Mapping[str, str] | None) -> dict[str, str]:
     """The annotations as they count.
 
@@ -62,14 +69,15 @@ def expand(annotations: Mapping[str, str] | None) -> dict[str, str]:
             existing = expanded.setdefault(other, value)
             if existing != value:
                 conflicts.append(
-                    f'annotation expansion conflict: "{key}" = "{value}"'
-                    f' and "{other}" = "{existing}"'
+                    f'annotation expansion conflict: "{key}" = {quoted(value)}'
+                    f' and "{other}" = {quoted(existing)}'
                 )
     disabled, wanted = expanded.get(DISABLE_HOST_PROCESS, ""), expanded.get(HOST_PROCESS, "")
     if boolean(disabled) and boolean(wanted):
         conflicts.append(
             "specified annotations conflict: host process container annotations"
-            f' "{DISABLE_HOST_PROCESS}" = "{disabled}" and "{HOST_PROCESS}" = "{wanted}"'
+            f' "{DISABLE_HOST_PROCESS}" = {quoted(disabled)}'
+            f' and "{HOST_PROCESS}" = {quoted(wanted)}'
         )
     if conflicts:
         joined = "\n".join(conflicts)

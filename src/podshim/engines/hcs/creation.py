@@ -258,11 +258,17 @@ class _Creation:
                 raise
             self._resources.add_layers(mounted.release)
             return mounted.path, mounted.layers
-        if not isinstance(source, WcifsLayers):
+        if source is None:
             return volume, ()
         # Somebody else has mounted them; HCS wants to know which they are nevertheless.
+        if not isinstance(source, WcifsLayers):
+            return volume, (mounting.volume_layer(root_volume(volume)),)
         tell = functools.partial(mounting.document_layers, source.parents, host.drivers)
-        return volume, await host.threads.run("tell the ids of layers", tell)
+        try:
+            return volume, await host.threads.run("tell the ids of layers", tell)
+        except ShimError as error:
+            error.detail = f"failed to use pre-mounted container storage: {error.detail}"
+            raise
 
     async def _directory(self, mount: SpecMount) -> MappedDirectory:
         resolve = functools.partial(self._host.resolve, mount.source)
@@ -272,7 +278,9 @@ class _Creation:
             source = json.dumps(mount.source, ensure_ascii=False)
             text = f"failed to resolve path for mount source {source}: {error}"
             raise ShimError(text) from error
-        return MappedDirectory(path, mount.destination, read_only=mount.read_only)
+        # The first schema has the path as the spec says it; only whether it is there is seen.
+        told = path if self._second_schema else mount.source
+        return MappedDirectory(told, mount.destination, read_only=mount.read_only)
 
     async def _limit(self, system: System, affinity: Sequence[Affinity]) -> None:
         """Set the affinity of a container that does not run yet; end it if that fails."""

@@ -8,6 +8,7 @@ has the requests. This is the order in which they are made.
 from __future__ import annotations
 
 import logging
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -17,7 +18,7 @@ from podshim.engines.hcs.documents.properties import CREDENTIAL_GUARD, query
 from podshim.errors import ShimError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from podshim.engines.hcs.documents.jsontext import Json
 
@@ -73,9 +74,12 @@ async def add_guard(
     Raises:
         ShimError: HCS refuses, or does not tell of it; there is none then.
     """
-    await service.modify_service(dumps(requests.add_instance(container_id, spec, transport)))
+    settings = dumps(requests.add_instance(container_id, spec, transport))
+    with _told("failed to generate container credential guard instance"):
+        await service.modify_service(settings)
     try:
-        answer = await service.service_properties(dumps(query(CREDENTIAL_GUARD)))
+        with _told("failed to retrieve container credential guard instances"):
+            answer = await service.service_properties(dumps(query(CREDENTIAL_GUARD)))
         document, socket_service = requests.find_instance(answer, container_id)
     except BaseException:
         try:
@@ -84,3 +88,13 @@ async def add_guard(
             _log.warning("the credential guard of %s stays: %s", container_id, error)
         raise
     return CredentialGuard(container_id, service, document, socket_service)
+
+
+@contextmanager
+def _told(what: str) -> Iterator[None]:
+    """Say in front of HCS' reason what has failed."""
+    try:
+        yield
+    except ShimError as error:
+        error.detail = f"{what}: {error.detail}"
+        raise

@@ -194,7 +194,7 @@ def _hns(method: str, path: str, body: str) -> None:
     except InvalidArgumentError as error:
         raise ShimError(error.detail) from None
     if not success:
-        kind = MissingError if problem == _GONE else ShimError
+        kind = MissingError if _GONE in problem else ShimError
         raise kind(f"HNS failed with error : {problem}")
 
 

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 from typing import TYPE_CHECKING
 
 from podshim.engines.hcs.documents.jsontext import Json, present
 from podshim.errors import InvalidArgumentError, ShimError
 from podshim.hcsspec import table
+from podshim.hcsspec.annotations import INT32
 from podshim.hcsspec.reading import Member
 
 if TYPE_CHECKING:
@@ -70,12 +70,14 @@ def dump_values(container_id: str, annotations: Annotations, vm_location: str = 
     Args:
         container_id: What a last `{container_id}` of the folder stands for.
         annotations: The container's.
-        vm_location: The folder that its VM's options say, for a container that says nothing.
+        vm_location: The folder that its VM's options say, for a container that says nothing:
+            one that says an empty text wants no dumps.
 
     Raises:
         ShimError: A dump type or count that does not exist.
     """
-    folder = annotations.get(table.PROCESS_DUMP_LOCATION) or vm_location
+    location = table.PROCESS_DUMP_LOCATION
+    folder = annotations.get(location) if location in annotations else vm_location
     if not folder:
         return []
     for name in ("{container_id}", "{CONTAINER_ID}"):
@@ -120,8 +122,11 @@ def annotated_values(annotations: Annotations, row: Annotation[str]) -> list[Jso
 def _dump_count(text: str) -> int:
     if not text:
         return _DUMP_COUNT
-    count = int(text) if re.fullmatch(r"\+?[0-9]{1,10}", text) else 0
-    if not 0 < count < 1 << 31:
+    try:
+        count = INT32.parse(text)
+    except ValueError:
+        count = 0
+    if count <= 0:
         raise ShimError(f"invalid dump count specified: {text}")
     return count
 

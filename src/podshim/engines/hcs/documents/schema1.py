@@ -18,6 +18,9 @@ from podshim.hcsspec.reading import Member
 if TYPE_CHECKING:
     from podshim.engines.hcs.documents.container import ContainerFacts
 
+#: The first schema has signed numbers.
+_MOST_MEMORY = (1 << 63) - 1
+
 
 def build(facts: ContainerFacts) -> Json:
     """The document of a process-isolated container, in the first schema.
@@ -52,7 +55,9 @@ def build(facts: ContainerFacts) -> Json:
             "ProcessorWeight": processor.weight,
             "ProcessorMaximum": processor.maximum,
             **_storage(facts),
-            "MemoryMaximumInMB": limits.memory_of(windows["resources"], facts.annotations),
+            "MemoryMaximumInMB": min(
+                limits.memory_of(windows["resources"], facts.annotations), _MOST_MEMORY
+            ),
             "HostName": spec["hostname"].text(),
             "MappedDirectories": [_directory(folder.document()) for folder in facts.directories],
             "MappedPipes": [

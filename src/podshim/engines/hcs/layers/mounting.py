@@ -126,6 +126,15 @@ def document_layers(parents: Sequence[str], using: Drivers) -> tuple[Layer, ...]
     return tuple(Layer(str(identifier), path) for identifier, path in identified)
 
 
+def volume_layer(volume: str) -> Layer:
+    r"""Composite images that are mounted as a volume, as they go into a document.
+
+    Args:
+        volume: `\\?\Volume{GUID}\`.
+    """
+    return Layer(volume.removeprefix("\\\\?\\Volume{").removesuffix("}\\"), volume)
+
+
 def volume_of(container_id: str) -> uuid.UUID:
     """The GUID of the volume that a container's composite image is mounted as."""
     return uuid.uuid5(CIM_NAMESPACE, container_id)
@@ -154,7 +163,7 @@ def ensure_scratch(source: WcifsLayers, using: Drivers) -> None:
     try:
         os.makedirs(source.scratch, exist_ok=True)
     except OSError as error:
-        text = f"failed to create scratch folder {source.scratch}: {error.strerror}"
+        text = f"failed to auto-create container scratch folder {source.scratch}: {error.strerror}"
         raise ShimError(text) from error
     if os.path.exists(ntpath.join(source.scratch, SCRATCH_DISK)):
         return
@@ -200,7 +209,7 @@ def _mount_cim(source: ForkedCim | BlockCim, container_id: str, using: Drivers) 
         root = using.layers.mount_path(scratch)
         using.overlay.attach(root, [(str(volume), path + "Files")])
         undo.insert(0, lambda: using.overlay.detach(root))
-    return Mount(root, (Layer(str(volume), path),), undo)
+    return Mount(root, (volume_layer(path),), undo)
 
 
 def _mount_image(source: ForkedCim | BlockCim, volume: uuid.UUID, using: Drivers) -> None:

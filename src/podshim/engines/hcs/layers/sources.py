@@ -141,28 +141,28 @@ def _forked_cim(mount: Mount) -> ForkedCim:
 def _block_cim(mount: Mount) -> BlockCim:
     cims = _texts(mount, _PARENT_CIMS)
     kind, merged = _option(mount, _BLOCK_TYPE), _option(mount, _MERGED_CIM)
+    if kind is not None and kind not in {"device", "file"}:
+        raise ShimError(f"invalid block CIM type `{kind}`")
     if not cims:
         raise ShimError("need at least 1 parent layer")
-    if not kind:
+    if kind is None:
         raise ShimError("BlockCIM type not provided")
-    if kind not in {"device", "file"}:
-        raise ShimError(f"invalid block CIM type `{kind}`")
     if len(cims) > 1 and not merged:
         raise ShimError("merged CIM path not provided")
-    return BlockCim(mount.source, cims, kind == "device", merged)
+    return BlockCim(mount.source, cims, kind == "device", merged or "")
 
 
-def _option(mount: Mount, flag: str) -> str:
-    """The value of the first option that begins so; empty without."""
+def _option(mount: Mount, flag: str) -> str | None:
+    """The value of the first option that begins so; None without."""
     for option in mount.options:
         if option.startswith(flag):
             return option[len(flag) :]
-    return ""
+    return None
 
 
 def _texts(mount: Mount, flag: str) -> tuple[str, ...]:
     text = _option(mount, flag)
-    if not text:
+    if text is None:
         return ()
     try:
         value = json.loads(text)
