@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import shutil
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -59,6 +61,22 @@ async def test_a_missing_path_is_named(shop: Workshop) -> None:
     assert str(caught.value) == (
         "OCI runtime create failed: fork/exec /no/such/runtime: no such file or directory"
     )
+
+
+async def test_a_lack_of_descriptors_is_told_with_what_lacked_them(
+    shop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(name: str, flags: int) -> int:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    before = Holdings.now()
+    monkeypatch.setattr(os, "memfd_create", refuse)
+    with pytest.raises(ShimError) as caught:
+        await shop.create(shop.request(shop.spec("/bin/true")))
+    assert str(caught.value) == (
+        f"OCI runtime create failed: fork/exec {shutil.which(shop.runtime)}: too many open files"
+    )
+    await settled(before)
 
 
 async def test_a_missing_bundle_is_not_found(shop: Workshop) -> None:

@@ -141,7 +141,8 @@ class Runtime:
             except OSError as error:
                 action = "chdir" if error.filename == self.bundle else "fork/exec"
                 reason = (error.strerror or str(error)).lower()
-                raise ShimError(f"{lead}{action} {error.filename}: {reason}") from error
+                what = error.filename or binary  # a lack of processes or descriptors names no file
+                raise ShimError(f"{lead}{action} {what}: {reason}") from error
             if finished.exit.status != 0:
                 raise self._failure(finished, prefix, start)
             return finished.stdout
