@@ -133,3 +133,20 @@ async def test_a_start_that_hangs_fails_when_its_container_ends(
                 await starting
             await tear_down(container)
         gate.set()
+
+
+async def test_processes_whose_handles_do_not_close_are_freed_side_by_side() -> None:
+    async with world() as made:
+        container = await make_container(made)
+        await container.init.start()
+        for name in ("e1", "e2"):
+            await (await container.exec(name, b"{}", Stdio())).start()
+        await container.init_exited()
+        gate = threading.Event()
+        made.core.faults["HcsCloseProcess"] = Fault(gate=gate)
+        deletion = asyncio.ensure_future(container.delete())
+        async with asyncio.timeout(10):
+            while made.core.calls.count("HcsCloseProcess") < 3:  # noqa: ASYNC110
+                await asyncio.sleep(0.005)
+            gate.set()
+            await deletion

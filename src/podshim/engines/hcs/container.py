@@ -130,8 +130,7 @@ class HcsContainer(WindowsContainer):
         """Release what the container is made from, and its handle; failures are logged."""
         if not self._ended:
             await self._end(self._parts.system.terminate, self._parts.timeouts.terminate)
-        for process in tuple(self._processes):
-            await self._attempt(process.delete())
+        await asyncio.gather(*(self._attempt(process.delete()) for process in self._processes))
         await self._attempt(self._parts.resources.release())
         await self._parts.system.close()
         await asyncio.wait((self._watch,))
