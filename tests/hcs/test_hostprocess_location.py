@@ -74,6 +74,10 @@ def test_working_directories(wanted: str, bound: bool, expected: str) -> None:
         ("C:\\hpc", VOLUME),
         ("C:\\hpcx", "C:\\hpcx"),
         ("C:\\app", "C:\\app"),
+        ("C:/hpc/app/x", f"{VOLUME}app\\x"),
+        ("C:\\hpc/app", f"{VOLUME}app"),
+        ("C:\\app\\..\\hpc\\x", f"{VOLUME}x"),
+        ("C:\\hpc\\..\\app", "C:\\hpc\\..\\app"),
     ],
 )
 def test_a_silos_folder_is_made_on_its_volume(path: str, expected: str) -> None:

@@ -69,11 +69,11 @@ class Location:
 
     def on_host(self, path: str) -> str:
         """Where we find what the container finds at a path."""
-        bare = self.bare
-        inside = path.lower() == bare.lower() or path.lower().startswith(bare.lower() + "\\")
+        place, found = ntpath.normpath(self.bare), ntpath.normpath(path)
+        inside = f"{found}\\".lower().startswith(f"{place}\\".lower())
         if not self.bound or not self.volume or not inside:
             return path
-        return self.volume.rstrip("\\") + "\\" + path[len(bare) :].lstrip("\\")
+        return self.volume.rstrip("\\") + "\\" + found[len(place) :].lstrip("\\")
 
 
 def location_of(container_id: str, wanted: str, *, bound: bool) -> Location:
