@@ -409,5 +409,17 @@ async def test_the_example_passes_standard_input(box: Box) -> None:
     assert await Pod(box, process("/bin/cat")).run(b"hello") == (0, b"hello")
 
 
+async def test_what_an_engine_runs_ignores_no_signal(box: Box) -> None:
+    # One that containerd was started with; the server itself needs others.
+    before = signal.signal(signal.SIGQUIT, signal.SIG_IGN)
+    try:
+        status, output = await Pod(box, process("/bin/grep", "SigIgn", "/proc/self/status")).run()
+    finally:
+        signal.signal(signal.SIGQUIT, before)
+    ignored = int(output.split()[1], 16)
+    # 32 and 33 are the C library's own, and nobody's to set.
+    assert (status, [number for number in range(1, 32) if ignored >> (number - 1) & 1]) == (0, [])
+
+
 async def test_the_example_kills(box: Box) -> None:
     assert await Pod(box, process("/bin/sleep", "1000")).run(kill=9) == (137, b"")

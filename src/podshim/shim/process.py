@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Collection
+    from types import FrameType
 
 _PR_SET_NAME = 15
 _MAX_NAME = 15
@@ -42,10 +43,15 @@ def settle(known: Collection[int], name: str) -> None:
             os.set_inheritable(fd, False)  # noqa: FBT003 - the standard library's signature
     os.chdir("/")
     os.umask(UMASK)
-    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)  # `subprocess` gives children the default back
+    # A handler: what is ignored would be ignored by all that an engine runs.
+    signal.signal(signal.SIGHUP, _go_on)
     faulthandler.enable(file=_STDERR)
     _set_name(name)
+
+
+def _go_on(_number: int, _frame: FrameType | None) -> None:
+    """Do nothing."""
 
 
 def close_inherited(known: Collection[int]) -> None:

@@ -36,6 +36,8 @@ MAX_WORDS = 32 << 10
 LAST_WORDS_TIMEOUT = 10.0
 _PAUSE = 0.005
 _CLEAR_OF_TARGETS = 10
+#: One more than the last signal that is not the C library's or a real-time one.
+_SIGNALS = 32
 
 
 class SpawnError(Exception):
@@ -151,6 +153,7 @@ def spawn(
             ],
             setsid=True,
             setsigmask=[],
+            setsigdef=range(1, _SIGNALS),
         )
         owned.remove(ready)
     finally:
