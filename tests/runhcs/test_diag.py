@@ -137,8 +137,11 @@ async def test_commands_that_can_t_be_run(shim: Shim) -> None:
     assert answer == (UNKNOWN, "x: file not found")
 
 
-async def test_a_pretended_sandbox_on_the_host_runs_no_commands(host_pod: Shim) -> None:
-    assert await status_of(host_pod.diag.diag_exec_in_host(command("x"))) == NOT_ISOLATED
+@pytest.mark.parametrize("words", [["x"], []])
+async def test_a_pretended_sandbox_on_the_host_runs_no_commands(
+    host_pod: Shim, words: list[str]
+) -> None:
+    assert await status_of(host_pod.diag.diag_exec_in_host(command(*words))) == NOT_ISOLATED
 
 
 # Shares.

@@ -267,6 +267,16 @@ async def test_a_host_process_pod_holds_nothing_else(host_pod: Shim) -> None:
     assert not host_pod.engine.requests
 
 
+@pytest.mark.parametrize(
+    "spec", [xenon(), lcow(), host_process(xenon())], ids=["xenon", "lcow", "host process"]
+)
+async def test_a_host_process_pod_says_so_of_isolated_ones_too(host_pod: Shim, spec: Spec) -> None:
+    code, text = await status_of(host_pod.create(in_pod(spec), "w1"))
+    assert code is UNKNOWN
+    assert text.startswith("cannot create a normal process isolated container if the pod sandbox")
+    assert not host_pod.engine.requests
+
+
 async def test_only_the_exact_word_makes_a_host_process_container(host_pod: Shim) -> None:
     spec = in_pod(argon(), **{"microsoft.com/hostprocess-container": "True"})
     assert (await status_of(host_pod.create(spec, "w1")))[0] is UNKNOWN

@@ -82,16 +82,16 @@ def reconciled(pod: Spec, vm: UtilityVM | None, workload: Spec) -> Spec:
     on_host = is_host_process(workload) and not is_isolated(workload)
     in_vm = is_host_process(workload) and is_isolated(workload)
     pod_on_host = is_host_process(pod) and not is_isolated(pod)
+    if pod_on_host and not on_host:
+        raise ShimError(
+            "cannot create a normal process isolated container if the pod sandbox is a job"
+            " container running on host"
+        )
     if in_vm and (vm is None or not vm.host_process_supported):
         raise ShimError("UVM does not support HostProcess containers")
     if is_isolated(workload) and vm is None:
         raise FailedPreconditionError(
             "cannot create a hypervisor isolated container in a pod without a utility VM"
-        )
-    if pod_on_host and not on_host:
-        raise ShimError(
-            "cannot create a normal process isolated container if the pod sandbox is a job"
-            " container running on host"
         )
     annotations = annotations_of(workload)
     if pod_on_host or in_vm:

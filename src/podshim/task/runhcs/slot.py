@@ -190,12 +190,12 @@ class Slot:
             ShimError: There is no command, or no place for it, or the engine's reason.
         """
         task = self.task(self.task_id)
+        if task.vm is None and not task.has_container:
+            raise not_isolated()
         if not command.args:
             raise ShimError("missing command")
         if task.vm is not None:
             return await task.vm.run(command)
-        if not task.has_container:
-            raise not_isolated()
         return await self._engine.run_on_host(command)
 
     async def share(self, host_path: str, guest_path: str, *, read_only: bool) -> None:
