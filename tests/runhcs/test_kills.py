@@ -117,6 +117,15 @@ async def test_of_a_pod_s_failures_the_first_is_told_and_all_are_signalled(pod: 
     assert kills(pod)[-1] == "kill p 9"
 
 
+@pytest.mark.logs_errors
+async def test_an_engine_s_odd_failure_keeps_no_signal_from_the_sandbox(pod: Shim) -> None:
+    await pod.run(in_pod(argon()), "w1")
+    pod.engine.fail("kill w1 9", OSError("the handle is invalid"))
+    answer = await status_of(pod.kill("p", everyone=True))
+    assert answer == (UNKNOWN, "the handle is invalid")
+    assert await pod.wait("p") == 137
+
+
 async def test_a_workload_that_has_exited_is_a_failure_of_everyone(pod: Shim) -> None:
     await pod.run(in_pod(argon("exit", "0")), "w1")
     await pod.wait("w1")

@@ -12,9 +12,19 @@ from podshim.api.task_v2_ttrpc import TaskStub
 from podshim.errors import Code, ShimError
 from podshim.task.outbox import Outbox
 from podshim.task.runhcs.slot import Slot
+from podshim.task.runhcs.task import Limits
 from podshim.ttrpc import StatusError
 from runhcs.fake_windows import FakeWindows
-from runhcs.slot_support import argon, begun, in_pod, status_of, until, xenon
+from runhcs.slot_support import (
+    AT_ONCE,
+    NEVER,
+    argon,
+    begun,
+    in_pod,
+    status_of,
+    until,
+    xenon,
+)
 from task.task_support import quiesce
 
 if TYPE_CHECKING:
@@ -187,6 +197,25 @@ async def test_a_kill_and_a_deletion_at_once(shim: Shim) -> None:
     assert await shim.wait() in {0, 1}
     assert shim.told()[1].startswith("exit c1 ")
     assert not shim.engine.containers
+
+
+async def test_a_deletion_of_an_exec_that_goes_with_its_task(make_shim: MakeShim) -> None:
+    shim = await make_shim(limits=Limits(NEVER, NEVER, AT_ONCE))
+    await shim.run(argon())
+    await shim.exec("c1", "e1")
+    slow = shim.engine.hold("free c1/e1")
+    async with begun(shim.kill("c1", "e1")):
+        await slow.reached.wait()
+        shim.process().finish(0)
+        await shim.wait()
+        gone = status_of(shim.delete("c1", "e1"))
+        async with begun(shim.delete()) as task, begun(gone) as process:
+            await until(lambda: shim.server.calls == 3)
+            await quiesce()  # both wait for the kill
+            slow.open()
+            assert await task == (shim.slot.tasks[0].init.pid, 0)
+            assert (await process)[0] is Code.NOT_FOUND
+    assert shim.told()[-1] == "delete c1 0"
 
 
 async def test_many_execs_live_at_once(shim: Shim) -> None:

@@ -210,6 +210,7 @@ class ContainerTask(Task):
         process = self.process(exec_id)
         await process.retire()
         if exec_id:
+            self.process(exec_id)  # it may have gone with its task meanwhile
             track = self._execs.pop(exec_id).track
             return self._deleted(track, process, exec_id)
         for each in list(self._execs.values()):

@@ -16,7 +16,6 @@ from podshim.errors import (
     AlreadyExistsError,
     FailedPreconditionError,
     NotFoundError,
-    ShimError,
 )
 from podshim.hcsspec.predicates import ContainerType
 from podshim.hcsspec.reading import annotations_of
@@ -115,12 +114,12 @@ class Pod:
         if not everyone or task is not self.sandbox:
             await task.kill(exec_id, signal, everyone=everyone)
             return
-        failures: list[ShimError] = []
+        failures: list[Exception] = []
 
         async def signal_all(each: Task) -> None:
             try:
                 await each.kill("", signal, everyone=True)
-            except ShimError as error:
+            except Exception as error:  # noqa: BLE001 - told below; no failure spares the others
                 failures.append(error)
 
         await asyncio.gather(*map(signal_all, self._workloads.values()))
