@@ -121,7 +121,8 @@ def test_files_that_can_not_be_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["containerd.runc.v2.Options", "x", "Windows.Options"])
 def test_another_type_is_refused_by_name(name: str) -> None:
     with pytest.raises(InvalidArgumentError, match=f"of type '{name}' are not understood"):
-        decode(TypedValue(f"prefix/{name}", b""))
+        decode(TypedValue(f"prefix/{name}", b"1"))
+    assert decode(TypedValue(f"prefix/{name}", b"")) == RuntimeOptions()
 
 
 @pytest.mark.parametrize("name", [options.RUNC_OPTIONS, options.RUNTIME_OPTIONS])

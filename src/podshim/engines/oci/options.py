@@ -187,18 +187,18 @@ def _read_config(path: str) -> bytes:
 def decode(options: TypedValue | None) -> RuntimeOptions:
     """Understand the options of a request; may read the file that they name.
 
+    Without content they are the defaults, whatever their type.
+
     Raises:
         InvalidArgumentError: Their type is unknown, or what they say is not understood.
     """
-    if options is None or (not options.type_url and not options.value):
+    if options is None or not options.value:
         return RuntimeOptions()
     if options.type_name not in {RUNC_OPTIONS, RUNTIME_OPTIONS}:
         raise InvalidArgumentError(
             f"runtime options of type {options.type_name!r} are not understood"
             f" (known are {RUNC_OPTIONS} and {RUNTIME_OPTIONS})"
         )
-    if not options.value:
-        return RuntimeOptions()
     from google.protobuf.message import DecodeError
 
     from podshim.api import runc_options_pb2, runtime_options_pb2
