@@ -3,7 +3,8 @@
 import pytest
 
 from podshim.api import runhcs_diag_pb2 as pb
-from podshim.cli import shimdiag
+from podshim.cli import shimdiag, shimnames
+from podshim.win32.binding import ERROR_FILE_NOT_FOUND, failure, message_of
 
 
 def test_rows_are_aligned_by_tabs() -> None:
@@ -49,3 +50,19 @@ def test_exec_without_a_command_is_refused(capsys: pytest.CaptureFixture[str]) -
 def test_a_wrong_name_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     assert shimdiag.main(["stacks", "a*"]) == 1
     assert capsys.readouterr().err == "shimdiag: invalid shim name a*\n"
+
+
+def test_a_pipe_that_is_not_there_is_told_in_windows_words(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    error = failure(ERROR_FILE_NOT_FOUND, shimnames.address("ns-a"))
+
+    async def fail(name: str) -> None:
+        raise error
+
+    monkeypatch.setattr(shimdiag, "find", lambda given: given)
+    monkeypatch.setattr(shimdiag, "_connect", fail)
+    assert shimdiag.main(["stacks", "ns-a"]) == 1
+    place = "\\\\.\\pipe\\ProtectedPrefix\\Administrators\\containerd-shim-ns-a-pipe"
+    why = message_of(ERROR_FILE_NOT_FOUND)
+    assert capsys.readouterr().err == f"shimdiag: open {place}: {why}\n"

@@ -19,7 +19,8 @@ from podshim.cli import shimnames
 from podshim.cli.hostexec import run_in_host
 from podshim.cli.shimnames import ShimNameError
 from podshim.transport import pipes
-from podshim.ttrpc.status import ConnectionLost, ProtocolError, StatusError
+from podshim.ttrpc.status import ProtocolError, StatusError
+from podshim.win32.binding import text_of
 from podshim.win32.listing import names_in
 
 if TYPE_CHECKING:
@@ -56,7 +57,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return asyncio.run(_run(options))
     except StatusError as error:
         return _fail(error.message)
-    except (ShimNameError, ConnectionLost, ProtocolError, OSError) as error:
+    except OSError as error:
+        return _fail(text_of(error))
+    except (ShimNameError, ProtocolError) as error:
         return _fail(str(error) or type(error).__name__)
     except KeyboardInterrupt:
         return 130
