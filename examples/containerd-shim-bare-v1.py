@@ -19,7 +19,9 @@ class BareProcess(podshim.Process):
 
     async def start(self) -> None:
         with open(self.output, "r+b", buffering=0) as output:
-            child = await asyncio.create_subprocess_exec(*self.spec["args"], stdout=output)
+            child = await asyncio.create_subprocess_exec(
+                *self.spec["args"], stdout=output, stderr=output
+            )
         self.pid = child.pid
         self.watcher = asyncio.create_task(self.watch(child))
 

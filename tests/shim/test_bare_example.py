@@ -23,10 +23,15 @@ async def test_the_example_runs_a_container_from_start_to_delete(
     monkeypatch.setenv("PATH", os.path.dirname(sys.executable), prepend=os.pathsep)
     async with (
         Manager(str(EXAMPLE), namespace="bare") as manager,
-        manager.task("b1", ["/bin/sh", "-c", "echo bare; exit 9"], root=str(tmp_path)) as (_, task),
+        manager.task("b1", ["/bin/sh", "-c", "echo a; echo b >&2; exit 9"], root=str(tmp_path)) as (
+            shim,
+            task,
+        ),
     ):
         await task.start()
-        assert await task.stdout.read_all() == b"bare\n"
+        assert await task.stdout.read_all() == b"a\nb\n"
+        # What is in there containerd's log would have as the shim's own last words.
+        assert Path(shim.bundle.path, "panic.log").read_bytes() == b""
         assert (await task.wait()).status == 9
         await manager.events.wait("/tasks/exit", "b1")
         assert (await task.delete()).status == 9
