@@ -233,6 +233,18 @@ async def test_what_owns_a_vm_updates_that(make_shim: MakeShim, kind: str) -> No
     assert all(not container.updates for container in vm.containers)
 
 
+async def test_a_pretended_sandbox_that_has_exited_takes_no_update(make_shim: MakeShim) -> None:
+    shim = await make_shim(task_id="p", is_sandbox=True)
+    await shim.run(in_pod(xenon(), "sandbox"), "p")
+    vm = shim.vm("p")
+    await shim.kill("p")
+    assert await status_of(change(shim, WINDOWS_RESOURCES, LIMIT, "p")) == (
+        Code.FAILED_PRECONDITION,
+        "the VM of task 'p' has ended: failed precondition",
+    )
+    assert not vm.updates
+
+
 async def test_a_workload_in_a_vm_updates_its_container(make_shim: MakeShim) -> None:
     shim = await make_shim(task_id="p", is_sandbox=True)
     await shim.run(in_pod(xenon(), "sandbox"), "p")

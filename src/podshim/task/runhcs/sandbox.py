@@ -153,7 +153,10 @@ class SandboxTask(Task):
         """As `Task.update`: changes the VM."""
         if self.vm is None:
             raise not_isolated()
-        await update.change_vm(self.vm, update.decode(self.id, resources), annotations)
+        wanted = update.decode(self.id, resources)
+        if self.init.state is State.STOPPED:
+            raise FailedPreconditionError(f"the VM of task '{self.id}' has ended")
+        await update.change_vm(self.vm, wanted, annotations)
 
     async def _delete(self, exec_id: str) -> Deleted:
         process = self.process(exec_id)
