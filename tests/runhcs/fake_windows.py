@@ -3,7 +3,8 @@
 What it does by itself:
 - A process has a pid from its start. It ends when the test says so (`finish`), when it gets signal
   9 or 15, or right at its start if its program is `exit N`; it can't be started if that is
-  `missing`. A container's end ends them all; of those that never started `wait` tells 1.
+  `missing`. A container's end ends them all; of those that never started `wait` tells 1, also when
+  they are freed.
 - A VM runs from its start until it is closed or the test ends it (`crash`).
 
 What a test can do to any call is in `task.fake_engine.Stage`; calls are named like `create c1`,
@@ -176,6 +177,8 @@ class FakeProcess(WindowsProcess):
         if self.alive and not self.immortal:
             self._engine.violations.append(f"{self.name} was freed while it ran")
         await self._engine.enter(f"free {self.name}")
+        if not self.alive:
+            self.finish(1)
         del self._engine.processes[self.name]
 
 

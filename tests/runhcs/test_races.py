@@ -236,6 +236,21 @@ async def test_many_execs_live_at_once(shim: Shim) -> None:
     assert len(shim.engine.processes) == 1
 
 
+@pytest.mark.parametrize("end", ["deletion", "kill", "failed start"])
+async def test_nothing_stays_of_execs_that_never_ran(shim: Shim, end: str) -> None:
+    await shim.run(argon())
+    before = shim.slot._background.watchers
+    for number in range(3):
+        await shim.exec("c1", f"e{number}", "missing")
+        if end == "kill":
+            await shim.kill("c1", f"e{number}")
+        elif end == "failed start":
+            assert (await status_of(shim.start("c1", f"e{number}")))[0] is Code.UNKNOWN
+        await shim.delete("c1", f"e{number}")
+    await quiesce()
+    assert shim.slot._background.watchers == before
+
+
 @pytest.mark.parametrize("grace", [5.0, 0.0])
 async def test_the_shim_s_end_waits_for_operations_a_while(
     make_shim: MakeShim, grace: float

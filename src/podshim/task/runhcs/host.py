@@ -18,7 +18,8 @@ Promises of an engine:
 - Upstream streams are connected when a process is made (`create_container`, `Container.exec`), not
   when it is started: a pipe that is not there fails that call, and a failure leaves none open.
 - `Process.wait` returns as soon as the process has ended, whatever becomes of its output. It also
-  returns, with status 1, for a process that waits to be started when its container has ended.
+  returns, with status 1, for a process that waits to be started when its container has ended, or
+  when it is deleted.
 - `Process.kill` judges the signal (`signal <n>: invalid signal value`, FailedPreconditionError); a
   process that is just ending has taken it, one that can't be told any more is a NotFoundError.
 - Everything in a `UtilityVM` that has ended, or was closed, has ended: `wait` returns, and
