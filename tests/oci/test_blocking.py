@@ -11,7 +11,7 @@ from functools import partial
 import pytest
 
 from oci.oci_support import Holdings, settled
-from podshim.engines.oci.blocking import Worker, in_thread
+from podshim.engines.oci.blocking import Caller, Worker, in_thread
 from podshim.errors import DeadlineExceededError
 
 
@@ -32,6 +32,27 @@ async def test_a_call_that_hangs_lets_its_caller_go() -> None:
     with pytest.raises(DeadlineExceededError, match=r"unmount did not end within 0\.01 s"):
         await in_thread(lambda: go.wait(20), limit=0.01, what="unmount")
     go.set()
+    await settled(before)
+
+
+async def test_no_more_than_one_call_is_left_hanging() -> None:
+    before = Holdings.now()
+    go = threading.Event()
+    caller = Caller()
+    assert await caller.run(lambda: 7, limit=20, what="count") == 7
+    with pytest.raises(DeadlineExceededError, match=r"unmount did not end within 0\.01 s"):
+        await caller.run(lambda: go.wait(20), limit=0.01, what="unmount")
+    for _ in range(3):
+        with pytest.raises(DeadlineExceededError, match="unmount of before has not ended yet"):
+            await caller.run(lambda: 8, limit=0.01, what="unmount")
+    assert threading.active_count() == before.threads + 1
+    waiting = asyncio.create_task(caller.run(lambda: 9, limit=20, what="unmount"))
+    await asyncio.sleep(0)
+    go.set()
+    assert await waiting == 9
+    with pytest.raises(KeyError):
+        await caller.run(lambda: os.environ["NO_SUCH_VARIABLE"], limit=20, what="fail")
+    assert await caller.run(lambda: 10, limit=20, what="count") == 10
     await settled(before)
 
 

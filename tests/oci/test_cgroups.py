@@ -4,6 +4,7 @@ import asyncio
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,10 +14,11 @@ import pytest
 from hypothesis import example, given, strategies as st
 
 from podshim.api import cgroups_v1_pb2, cgroups_v2_pb2
+from podshim.engine import TypedValue
 from podshim.engines.oci import cgroups
 from podshim.engines.oci.cgrouppaths import Location, Mode, locate, parse_membership
 from podshim.engines.oci.cgroups import Host, LegacyCgroup, UnifiedCgroup
-from podshim.errors import NotFoundError
+from podshim.errors import DeadlineExceededError, NotFoundError
 
 HYBRID = """\
 23 28 0:21 / /sys rw,nosuid shared:7 - sysfs sysfs rw
@@ -437,3 +439,23 @@ def test_what_measures_is_there_before_it_is_asked_for(
         check=True,
     )
     assert done.stdout.decode() == f"podshim.engines.oci.{module}\n"
+
+
+async def test_statistics_that_hang_do_not_become_a_crowd(monkeypatch: pytest.MonkeyPatch) -> None:
+    go = threading.Event()
+
+    class Hanging(UnifiedCgroup):
+        def measure(self) -> TypedValue:
+            go.wait(20)
+            return TypedValue("x", b"")
+
+    cgroup = Hanging("/none")
+    before = threading.active_count()
+    monkeypatch.setattr(cgroups, "LIMIT", 0.01)
+    for _ in range(3):
+        with pytest.raises(DeadlineExceededError, match="reading the cgroup's statistics"):
+            await cgroup.stats()
+    assert threading.active_count() <= before + 1
+    go.set()
+    monkeypatch.setattr(cgroups, "LIMIT", 20)
+    assert (await cgroup.stats()).type_url == "x"

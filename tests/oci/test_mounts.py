@@ -308,6 +308,33 @@ async def test_a_mount_that_comes_too_late_is_removed(
     assert mounted(root) == []
 
 
+async def test_an_unmount_that_hangs_does_not_become_a_crowd(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client tries a deletion again and again."""
+    go = threading.Event()
+    real = mounts.unmount_below
+
+    def slow(path: str) -> None:
+        go.wait(20)
+        real(path)
+
+    monkeypatch.setattr(mounts, "unmount_below", slow)
+    before = Holdings.now()
+    rootfs = Rootfs(str(root), Reaper())
+    await rootfs.mount([Mount("tmpfs", "t", options=("size=1m",))])
+    monkeypatch.setattr(rootfs_module, "UNMOUNT_LIMIT", 0.05)
+    for _ in range(3):
+        with pytest.raises(DeadlineExceededError, match="unmount"):
+            await rootfs.unmount()
+    assert Holdings.now().threads <= before.threads + 1
+    go.set()
+    monkeypatch.setattr(rootfs_module, "UNMOUNT_LIMIT", 20)
+    await rootfs.unmount()
+    assert mounted(root) == []
+    await settled(before)
+
+
 def overlay(shop: Workshop, folder: Path, count: int) -> Sequence[Mount]:
     names = [*layers(folder / "snapshots", count), str(shop.rootfs)]
     for name in ("upper", "work"):

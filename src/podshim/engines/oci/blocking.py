@@ -2,7 +2,8 @@
 
 Theory of operation: a thread that hangs in the kernel can't be stopped, so none is shared. A single
 call gets a thread that is thrown away after it; a `Worker` keeps one thread for the calls of one
-owner. They are daemon threads, which, unlike an executor's, don't hold up the end of the process.
+owner; a `Caller` sees to it that an owner who tries again and again leaves one hanging, not many.
+They are daemon threads, which, unlike an executor's, don't hold up the end of the process.
 """
 
 from __future__ import annotations
@@ -115,3 +116,55 @@ async def in_thread(
         if not clock.expired():  # the call's own ETIMEDOUT
             raise
         raise DeadlineExceededError(f"{what} did not end within {limit:g} s") from None
+
+
+class Caller:
+    """Makes one owner's calls as `in_thread` does, but none while one that was given up hangs.
+
+    Use it on the loop's thread.
+    """
+
+    def __init__(self) -> None:
+        self._given_up: set[object] = set()
+        #: Set while no call hangs that was given up.
+        self._free = asyncio.Event()
+        self._free.set()
+
+    async def run(self, function: Callable[[], T], *, limit: float, what: str) -> T:
+        """Run one call in a thread of its own, when no call of before hangs any more.
+
+        Args:
+            function: The call.
+            limit: Seconds until the caller is let go, for each: waiting, and the call.
+            what: See `in_thread`.
+
+        Raises:
+            DeadlineExceededError: It did not return in time, or one of before has not.
+        """
+        try:
+            async with asyncio.timeout(limit):
+                await self._free.wait()
+        except TimeoutError:
+            raise DeadlineExceededError(f"{what} of before has not ended yet") from None
+        loop = asyncio.get_running_loop()
+        over = threading.Event()
+
+        def work() -> T:
+            try:
+                return function()
+            finally:
+                over.set()
+                with contextlib.suppress(RuntimeError):  # the loop may have gone
+                    loop.call_soon_threadsafe(self._returned, over)
+
+        try:
+            return await in_thread(work, limit=limit, what=what)
+        finally:
+            if not over.is_set():
+                self._given_up.add(over)
+                self._free.clear()
+
+    def _returned(self, call: object) -> None:
+        self._given_up.discard(call)
+        if not self._given_up:
+            self._free.set()

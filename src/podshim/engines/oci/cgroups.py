@@ -19,7 +19,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from podshim.engine import TypedValue
-from podshim.engines.oci.blocking import in_thread
+from podshim.engines.oci.blocking import Caller, in_thread
 from podshim.engines.oci.cgroupfiles import page_size
 from podshim.engines.oci.cgrouppaths import Mode, locate
 from podshim.errors import NotFoundError, ShimError
@@ -59,6 +59,7 @@ class Cgroup(ABC):
     """The cgroup of a container's init, as it was when it was loaded."""
 
     mode: ClassVar[Mode]
+    measuring: Caller
 
     @property
     @abstractmethod
@@ -73,7 +74,10 @@ class Cgroup(ABC):
             DeadlineExceededError: The kernel did not answer in time.
             OSError: A file can't be read.
         """
-        return await in_thread(self.measure, limit=LIMIT, what="reading the cgroup's statistics")
+        # Clients ask every few seconds: what hangs in the kernel must not become a crowd.
+        return await self.measuring.run(
+            self.measure, limit=LIMIT, what="reading the cgroup's statistics"
+        )
 
     @abstractmethod
     async def enable_controllers(self) -> None:
@@ -92,6 +96,7 @@ class LegacyCgroup(Cgroup):
 
     folders: Mapping[str, str]
     host: Host = field(default_factory=Host)
+    measuring: Caller = field(default_factory=Caller, compare=False, repr=False)
 
     @property
     def memory_folder(self) -> str | None:
@@ -128,6 +133,7 @@ class UnifiedCgroup(Cgroup):
 
     folder: str
     host: Host = field(default_factory=Host)
+    measuring: Caller = field(default_factory=Caller, compare=False, repr=False)
 
     @property
     def memory_folder(self) -> str | None:

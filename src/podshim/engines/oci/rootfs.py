@@ -11,7 +11,7 @@ import threading
 from typing import TYPE_CHECKING, Final
 
 from podshim.engines.oci import mounts
-from podshim.engines.oci.blocking import in_thread
+from podshim.engines.oci.blocking import Caller, in_thread
 from podshim.engines.oci.commandline import find_binary, runtime_environment
 from podshim.engines.oci.program import run_program
 from podshim.errors import ShimError
@@ -40,6 +40,7 @@ class Rootfs:
         self._path = path
         self._reaper = reaper
         self._touched = False
+        self._unmounting = Caller()
 
     async def mount(self, wanted: Sequence[Mount]) -> None:
         """Make the mounts, in their order.
@@ -108,6 +109,6 @@ class Rootfs:
             DeadlineExceededError: It took too long.
         """
         if self._touched:
-            await in_thread(
+            await self._unmounting.run(
                 lambda: mounts.unmount_below(self._path), limit=UNMOUNT_LIMIT, what="unmount"
             )
