@@ -69,12 +69,19 @@ _ARCHITECTURES = frozenset(
     ]
 )
 _ALIASES = {
-    "i386": ("386", ""),
-    "x86_64": ("amd64", ""),
-    "x86-64": ("amd64", ""),
-    "aarch64": ("arm64", ""),
-    "armhf": ("arm", "v7"),
-    "armel": ("arm", "v6"),
+    "i386": "386",
+    "x86_64": "amd64",
+    "x86-64": "amd64",
+    "aarch64": "arm64",
+    "armhf": "arm",
+    "armel": "arm",
+}
+#: Aliases that stand for a variant, too, whatever else is said.
+_IMPLIED = {"i386": "", "armhf": "v7", "armel": "v6"}
+_VARIANTS = {
+    "amd64": {"v1": ""},
+    "arm64": {"8": "", "v8": "", "v8.0": "", "9": "v9", "9.0": "v9", "v9.0": "v9"},
+    "arm": {"": "v7", "5": "v5", "6": "v6", "7": "v7", "8": "v8"},
 }
 
 
@@ -100,14 +107,14 @@ def parse(specifier: str) -> Platform:
     if "*" in specifier:
         raise InvalidArgumentError(f"{quoted}: wildcards not yet supported")
     first, *rest = specifier.split("/")
-    named = _OS.match(first)
+    named = _OS.fullmatch(first)
     if named is None:
         raise InvalidArgumentError(
             f"{json.dumps(first)} is an invalid OS component of {quoted}:"
             f" OSAndVersion specifier component must match {json.dumps(_OS.pattern)}"
         )
     for word in rest:
-        if _WORD.match(word) is None:
+        if _WORD.fullmatch(word) is None:
             raise InvalidArgumentError(
                 f"{json.dumps(word)} is an invalid component of {quoted}:"
                 f" platform specifier component must match {json.dumps(_WORD.pattern)}"
@@ -117,7 +124,7 @@ def parse(specifier: str) -> Platform:
         case []:
             return _single(named[1], system, quoted)
         case [architecture]:
-            return Platform(system, *_architecture(architecture, ""))
+            return Platform(system, *_architecture(architecture))
         case [architecture, variant]:
             return Platform(system, *_architecture(architecture, variant))
     raise InvalidArgumentError(f"{quoted}: cannot parse platform specifier")
@@ -126,7 +133,7 @@ def parse(specifier: str) -> Platform:
 def _single(word: str, system: str, quoted: str) -> Platform:
     if system in _SYSTEMS:
         return Platform(system, HOST_ARCHITECTURE)
-    architecture, variant = _architecture(word, "")
+    architecture, variant = _architecture(word)
     if architecture in _ARCHITECTURES:
         return Platform(HOST_OS, architecture, variant)
     raise InvalidArgumentError(f"{quoted}: unknown operating system or architecture")
@@ -137,14 +144,15 @@ def _system(word: str) -> str:
     return "darwin" if lower == "macos" else lower
 
 
-def _architecture(word: str, variant: str) -> tuple[str, str]:
-    word, variant = word.lower(), variant.lower()
-    word, implied = _ALIASES.get(word, (word, variant))
-    variant = implied
-    if word == "arm64" and variant in {"8", "v8"}:
-        variant = ""
-    if word == "amd64" and variant == "v1":
-        variant = ""
-    if word == "arm":
-        variant = {"": "v7", "5": "v5", "6": "v6", "7": "v7", "8": "v8"}.get(variant, variant)
-    return word, variant
+def _architecture(word: str, variant: str | None = None) -> tuple[str, str]:
+    """An architecture and its variant; the usual variant is told only if one was asked for."""
+    word = word.lower()
+    architecture = _ALIASES.get(word, word)
+    said = (variant or "").lower()
+    found = _IMPLIED.get(word, _VARIANTS.get(architecture, {}).get(said, said))
+    match architecture, found:
+        case "arm", "v7" if variant is None:
+            found = ""
+        case "arm64", "" if variant is not None:
+            found = "v8"
+    return architecture, found
