@@ -17,7 +17,7 @@ def test_the_readme_shows_the_example() -> None:
 
 
 async def test_the_example_runs_a_container_from_start_to_delete(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    private_world: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The script names `python3`: here that is the one that podshim is installed for.
     monkeypatch.setenv("PATH", os.path.dirname(sys.executable), prepend=os.pathsep)

@@ -115,7 +115,7 @@ def test_a_process_that_is_gone_has_no_score() -> None:
         placement.adjust_oom_score(2**22 + 1, os.getpid())
 
 
-def test_joins_a_cgroup_in_every_hierarchy_that_has_it(child: int) -> None:
+def test_joins_a_cgroup_in_every_hierarchy_that_has_it(private_world: None, child: int) -> None:
     folders = cgroup_folders(Path("/proc/self/mountinfo").read_text(), f"/podshim-test-{child}")
     made = [Path(folder) for folder in folders if "/pids/" in folder or "/memory/" in folder]
     made = made or [Path(folder) for folder in folders[:1]]

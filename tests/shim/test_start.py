@@ -360,7 +360,7 @@ def test_an_unusable_socket_folder(box: Box) -> None:
     assert box.processes() == []
 
 
-def test_somebody_elses_socket_folder(box: Box) -> None:
+def test_somebody_elses_socket_folder(private_world: None, box: Box) -> None:
     box.bundle("c1")
     box.sockets.mkdir()
     os.chown(box.sockets, 12345, 12345)
@@ -419,7 +419,7 @@ def any_of(type_url: str, value: bytes) -> bytes:
         any_of("runtimeoptions.v1.Options", bytes_field(3, b"ShimCgroup = '/none/x'")),
     ],
 )
-def test_a_cgroup_that_does_not_exist(box: Box, options: bytes) -> None:
+def test_a_cgroup_that_does_not_exist(private_world: None, box: Box, options: bytes) -> None:
     bundle = box.bundle("c1")
     done = box.run("start", "c1", data=options)
     assert (done.returncode, done.stdout) == (1, b"")
@@ -436,7 +436,7 @@ def test_a_cgroup_that_does_not_exist(box: Box, options: bytes) -> None:
     ],
 )
 def test_older_containerds_are_answered_as_they_like_it(
-    box: Box, environment: dict[str, str], expected: str
+    private_world: None, box: Box, environment: dict[str, str], expected: str
 ) -> None:
     bundle = box.bundle("c1")
     done = box.run("start", "c1", data=b"", environment=environment)
