@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from podshim.shim.command import Command
 
 #: How long the process may take to end when the server has ended, in s.
-END_TIMEOUT = 5.0
+END_TIMEOUT = 10.0
 _STDERR = 2
 
 _log = logging.getLogger("podshim.shim")
