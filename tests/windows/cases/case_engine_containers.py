@@ -357,8 +357,8 @@ async def test_a_shutdown_that_comes_too_late_is_no_failure(tmp_path: Path, code
 async def test_processes_are_told() -> None:
     async with container("ping -n 600 127.0.0.1") as made:
         await made.container.init.start()
-        (details,) = await made.container.process_details()
-        assert details.process_id == made.container.init.pid
+        told = {one.process_id: one for one in await made.container.process_details()}
+        details = told[made.container.init.pid]  # Wine may have added a console's host
         assert details.image_name.lower() == "ping.exe"
         assert details.created_at.seconds > 0
 
