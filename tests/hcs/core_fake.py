@@ -320,14 +320,13 @@ class FakeCore:
     # The service.
 
     def service_properties(self, query: str) -> Completion:
-        with self._lock:
-            result = self._refused("HcsGetServiceProperties")
-            return Completion(result, "" if result else '{"Properties":[]}')
+        fault = self._pass("HcsGetServiceProperties", query)
+        result = 0 if fault is None else fault.result
+        return Completion(result, "" if result else '{"Properties":[]}')
 
     def modify_service(self, settings: str) -> Completion:
-        with self._lock:
-            self.documents.append(("HcsModifyServiceSettings", settings))
-            return Completion(self._refused("HcsModifyServiceSettings"))
+        fault = self._pass("HcsModifyServiceSettings", settings)
+        return Completion(0 if fault is None else fault.result)
 
     # Within.
 

@@ -150,3 +150,16 @@ async def test_processes_whose_handles_do_not_close_are_freed_side_by_side() -> 
                 await asyncio.sleep(0.005)
             gate.set()
             await deletion
+
+
+async def test_a_question_to_the_service_has_a_limit() -> None:
+    async with world(call=0.05) as made:
+        gate = threading.Event()
+        for name in ("HcsGetServiceProperties", "HcsModifyServiceSettings"):
+            made.core.faults[name] = Fault(gate=gate)
+        async with asyncio.timeout(10):
+            for call in (made.hcs.service_properties("{}"), made.hcs.modify_service("{}")):
+                with pytest.raises(HcsError) as caught:
+                    await call
+                assert caught.value.result == 0x80370118
+        gate.set()

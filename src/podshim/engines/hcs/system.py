@@ -10,6 +10,7 @@ Everything runs on the loop's thread but the calls themselves (`Service`).
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import json
 import logging
@@ -29,7 +30,7 @@ from podshim.engines.hcs.results import ClosedError, HcsError
 from podshim.win32.binding import normalised
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from podshim.engines.hcs.computecore import Completion
     from podshim.engines.hcs.hostservice import Service
@@ -111,11 +112,8 @@ class Hcs:
         Raises:
             HcsError: It does not tell.
         """
-        done = await self._service.threads.run(
-            _SERVICE_PROPERTIES, functools.partial(self._service.core.service_properties, query)
-        )
-        results.check(done.result, done.document, _SERVICE_PROPERTIES, "")
-        answer = _parse(done.document, _SERVICE_PROPERTIES, "")
+        call = functools.partial(self._service.core.service_properties, query)
+        answer = _parse(await self._ask(_SERVICE_PROPERTIES, call), _SERVICE_PROPERTIES, "")
         if not isinstance(answer, dict):
             raise HcsError(_SERVICE_PROPERTIES, "", 0, reason=results.UNEXPECTED_VALUE)
         return answer
@@ -126,10 +124,18 @@ class Hcs:
         Raises:
             HcsError: It refuses.
         """
-        done = await self._service.threads.run(
-            _MODIFY_SERVICE, functools.partial(self._service.core.modify_service, settings)
-        )
-        results.check(done.result, done.document, _MODIFY_SERVICE, "")
+        call = functools.partial(self._service.core.modify_service, settings)
+        await self._ask(_MODIFY_SERVICE, call)
+
+    async def _ask(self, operation: str, call: Callable[[], Completion]) -> str:
+        """Make a call of the service that is no operation; its document."""
+        try:
+            async with asyncio.timeout(self._service.timeouts.call):
+                done = await self._service.threads.run(operation, call)
+        except TimeoutError:
+            raise HcsError(operation, "", results.HCS_E_OPERATION_TIMEOUT) from None
+        results.check(done.result, done.document, operation, "")
+        return done.document
 
     async def _create(self, system_id: str, document: str, limit: float) -> System:
         core, made = self._service.core, 0
