@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
+import select
 import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -224,6 +226,27 @@ def test_an_id_mapped_overlay(root: Path, tmp_path: Path, count: int) -> None:
     assert Holdings.now().mounts == before.mounts + 1
     mounts.unmount_below(str(root))
     assert Holdings.now() == before
+
+
+def test_what_lends_a_user_namespace_dies_with_the_shim(private_world: None) -> None:
+    """It has the shim's sockets open, which containerd would wait for."""
+    script = """
+import time
+from podshim.engines.oci import idmap, mountoptions
+def hang(path, text):
+    print(path.split("/")[2], flush=True)
+    time.sleep(600)
+idmap._write = hang
+idmap.user_namespace(mountoptions.IdMap("0 1000 1", "0 1000 1"))
+"""
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE) as shim:
+        assert shim.stdout is not None
+        helper = int(shim.stdout.readline())
+        assert Path(f"/proc/{helper}").exists()
+        shim.kill()
+        # Its end of the pipe is the last.
+        assert select.select([shim.stdout], [], [], 20)[0], f"{helper} lives"
+        assert shim.stdout.read() == b""
 
 
 async def test_the_engine_s_rootfs(root: Path) -> None:

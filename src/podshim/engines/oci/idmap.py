@@ -2,7 +2,8 @@
 
 Theory of operation. The kernel takes the mapping from a user namespace, so one is made: a child
 process that does nothing but be in it, which is ended as soon as there is a descriptor of the
-namespace. The child is a bare clone(2): it never returns to the interpreter, but waits in pause(2).
+namespace. The child is a bare clone(2) that has all descriptors of this process: it waits in
+pause(2), and dies with its parent.
 """
 
 from __future__ import annotations
@@ -42,13 +43,16 @@ def user_namespace(mapping: IdMap) -> int:
         raise OSError(errno.ENOSYS, "id-mapped mounts are not supported on this machine")
     # These calls keep the interpreter's lock, so the child owns it and needs nobody to get it.
     libc = ctypes.PyDLL(None, use_errno=True)
-    syscall, pause = libc.syscall, libc.pause
+    syscall, pause, prctl = libc.syscall, libc.pause, libc.prctl
+    parent = os.getpid()
     flags = ctypes.c_ulong(_CLONE_NEWUSER | signal.SIGCHLD)
     zero = ctypes.c_ulong(0)
     pid = syscall(ctypes.c_long(number), flags, zero, zero, zero, zero)
     if pid == 0:
-        while True:
+        prctl(syscalls.PR_SET_PDEATHSIG, ctypes.c_ulong(signal.SIGKILL), zero, zero, zero)
+        while os.getppid() == parent:
             pause()
+        os._exit(0)
     if pid < 0:
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code))
