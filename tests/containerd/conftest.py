@@ -23,6 +23,10 @@ from support.waiting import eventually
 
 _SYSTEM, _NEXT = "system", "debian13"
 
+#: Debian 12's own shim loses the output of one exec in some 150 when the machine is busy (ours of
+#: none): the control has shown that a test is right once it has passed.
+_LOSES_OUTPUT = pytest.mark.flaky(reruns=2)
+
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "core: also with the second containerd")
@@ -45,8 +49,15 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         marks = {mark.name for mark in metafunc.definition.iter_markers()}
         chosen = metafunc.config.getoption("--containerd")
         pairs = _pairs(chosen, core="core" in marks, ours="ours" in marks)
-        names = [f"{name}-{runtime.name}" for name, runtime in pairs]
-        metafunc.parametrize("pair", pairs, ids=names, scope="module")
+        values = [
+            pytest.param(
+                (name, runtime),
+                id=f"{name}-{runtime.name}",
+                marks=[_LOSES_OUTPUT] if runtime is CONTROL else [],
+            )
+            for name, runtime in pairs
+        ]
+        metafunc.parametrize("pair", values, scope="module")
 
 
 @pytest.fixture(scope="module")
