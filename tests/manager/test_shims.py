@@ -96,6 +96,15 @@ async def test_execs(manager: Manager, rootfs: str) -> None:
         assert caught.value.code is Code.NOT_FOUND
 
 
+async def test_a_command_that_can_not_be_run_leaves_its_id(manager: Manager, rootfs: str) -> None:
+    async with manager.task("missing", ["sleep", "1000"], root=rootfs) as (_, task):
+        await task.start()
+        for _ in range(2):
+            with pytest.raises(StatusError, match="OCI runtime exec failed"):
+                await task.run("e", ["/no/such/program"])
+        assert (await task.run("e", ["true"])).status == 0
+
+
 async def test_a_terminal_pausing_and_statistics(manager: Manager, rootfs: str) -> None:
     args = ["sh", "-c", "stty size; read line; stty size; cat"]
     async with manager.task("tty", args, root=rootfs, terminal=True) as (_, task):

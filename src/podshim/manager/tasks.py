@@ -8,6 +8,7 @@ raises what `TaskCalls.call` raises; nothing is remembered here that the shim kn
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -26,6 +27,7 @@ from podshim.manager.calls import TIMEOUT
 from podshim.manager.dialects import pack
 from podshim.manager.platform import Streams
 from podshim.manager.spec import PROCESS_TYPE_URL, RESOURCES_TYPE_URL, process_spec
+from podshim.ttrpc.status import ConnectionLost, StatusError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -277,7 +279,13 @@ class Task(Process):
         """
         process = await self.exec(exec_id, args)
         try:
-            await process.start(timeout=timeout)
+            try:
+                await process.start(timeout=timeout)
+            except StatusError:
+                # What has not begun can go, and its id be used again.
+                with contextlib.suppress(StatusError, ConnectionLost):
+                    await process.delete(timeout=timeout)
+                raise
             reading = asyncio.ensure_future(process.read_all(timeout=timeout))
             try:
                 await process.stdin.write(stdin, timeout=timeout)
