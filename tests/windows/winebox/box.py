@@ -14,6 +14,7 @@ import secrets
 import shutil
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -199,6 +200,7 @@ def _hold(at: Places) -> None:
     fcntl.flock(lock, fcntl.LOCK_UN)
     fcntl.flock(lock, fcntl.LOCK_EX)
     if not at.stamp.exists():
+        print("==> Making a Windows environment with Wine: about two minutes", file=sys.stderr)
         setup.make(at)
         _remove_others(at)
     fcntl.flock(lock, fcntl.LOCK_SH)

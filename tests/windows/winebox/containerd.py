@@ -17,6 +17,7 @@ and the network.
 import hashlib
 import os
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 
@@ -65,6 +66,7 @@ def folder(at: Places) -> Path:
 def _build(target: Path) -> None:
     if not shutil.which("go"):
         raise UnavailableError("containerd can't be built: Go is not on this machine")
+    print("==> Building containerd for Windows: a minute or two", file=sys.stderr)
     settings = {"GOOS": "windows", "GOARCH": "amd64", "CGO_ENABLED": "0", "GOTOOLCHAIN": "local"}
     env = {**os.environ, **settings, "GOFLAGS": "", "GOWORK": "off"}
     with tempfile.TemporaryDirectory(prefix="podshim-containerd-") as name:

@@ -7,6 +7,7 @@ and the network.
 import hashlib
 import os
 import shutil
+import sys
 from pathlib import Path
 
 from windows.winebox import recipe, server, setup
@@ -35,6 +36,7 @@ def executable(at: Places) -> Path:
 def _build(folder: Path) -> None:
     if not shutil.which("go"):
         raise UnavailableError("the original shim can't be built: Go is not on this machine")
+    print("==> Building Microsoft's shim: a minute or two", file=sys.stderr)
     new = folder.with_suffix(".new")
     settings = {"GOOS": "windows", "GOARCH": "amd64", "CGO_ENABLED": "0", "GOTOOLCHAIN": "local"}
     go: list[str | Path] = [
