@@ -34,6 +34,11 @@ def lcow(annotations: dict[str, str] | None = None, windows: object = None) -> L
     return derivation.lcow(linux_spec(annotations, windows), "pod@vm", BUNDLE, SHIM, FOLDER)
 
 
+def test_memory_is_even_and_has_64_bits() -> None:
+    for asked, given_ in (("1", 2), ("2", 2), (str((1 << 64) - 1), (1 << 64) - 2)):
+        assert wcow({TOPOLOGY + "memory.sizeinmb": asked}).memory_mb == given_
+
+
 def test_defaults() -> None:
     options = wcow()
     assert options == WcowOptions(

@@ -128,8 +128,8 @@ class VmOptions:
 
     @property
     def memory_mb(self) -> int:
-        """The memory as HCS takes it: an even number of MB."""
-        return self.memory + self.memory % 2
+        """The memory as HCS takes it: an even number of MB, of 64 bits."""
+        return min(self.memory + self.memory % 2, (1 << 64) - 2)
 
     def processors(self, host: HostFacts) -> int:
         """The number of processors: as asked for, but no more than the host has."""
