@@ -337,6 +337,14 @@ async def test_device_extensions_are_read(tmp_path: Path) -> None:
             await world.create()
 
 
+async def test_a_guard_that_is_refused_is_told(tmp_path: Path) -> None:
+    world = World(tmp_path, AddInstance=REFUSED)
+    told = "^failed to generate container credential guard instance: .*it is told to fail"
+    with pytest.raises(ShimError, match=told):
+        await world.create()
+    assert "RemoveInstance" not in world.record.names
+
+
 async def test_a_guard_that_can_not_be_found_is_removed(tmp_path: Path) -> None:
     world = World(tmp_path, service_properties=REFUSED)
     told = "^failed to retrieve container credential guard instances: .*it is told to fail"
