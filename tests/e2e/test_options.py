@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from google.protobuf import any_pb2, empty_pb2
+from google.protobuf import any_pb2, timestamp_pb2
 
 from e2e.e2e_support import House, options, refused, run, unchanged
 from podshim.api import runc_options_pb2, runtime_options_pb2
@@ -58,7 +58,7 @@ async def test_both_shapes_choose_binary_and_root(house: House, tmp_path: Path, 
             Code.INVALID_ARGUMENT,
             "/no/such.toml",
         ),
-        (empty_pb2.Empty(), Code.INVALID_ARGUMENT, "google.protobuf.Empty"),
+        (timestamp_pb2.Timestamp(seconds=1), Code.INVALID_ARGUMENT, "google.protobuf.Timestamp"),
         (any_pb2.Any(type_url="some.other.Type", value=b"x"), Code.INVALID_ARGUMENT, "some.other"),
         (
             any_pb2.Any(type_url="runtimeoptions.v1.Options", value=b"\xff\xff"),
