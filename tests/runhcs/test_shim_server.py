@@ -20,7 +20,7 @@ from podshim.shim.runhcs.server import Carrier, ServeParameters, Server
 from podshim.task.runhcs.host import ContainerRequest, WindowsContainer, WindowsEngine
 from podshim.transport import unix
 from podshim.transport.address import AddressError, parse_endpoint
-from podshim.ttrpc import StatusError
+from podshim.ttrpc import ConnectionLost, StatusError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -76,7 +76,9 @@ class CantOpen(Engine):
 class Running:
     """A server and what is known of it."""
 
-    def __init__(self, folder: Path, engine: type[Engine] = Engine, **fields: str | bool) -> None:
+    def __init__(
+        self, folder: Path, engine: type[Engine] = Engine, **fields: str | bool | float
+    ) -> None:
         self.address = str(folder / "s")
         self.carrier = Sockets()
         self.ready = asyncio.Event()
@@ -91,6 +93,12 @@ class Running:
 
     async def ended(self) -> None:
         await asyncio.wait_for(self.task, LIMIT)
+
+
+def _bundle(folder: Path) -> None:
+    (folder / "config.json").write_text(
+        '{"process": {"args": ["x"]}, "root": {"path": ""}, "windows": {"layerFolders": ["a"]}}'
+    )
 
 
 @pytest.mark.parametrize("now", [True, False])
@@ -113,6 +121,37 @@ async def test_it_serves_until_it_is_told_to_go(tmp_path: Path, now: bool) -> No
     assert engine.environment == Environment("n", "i", debug=True, scrub_logs=False)
 
 
+async def test_it_leaves_when_nobody_needs_it(tmp_path: Path) -> None:
+    running = Running(tmp_path, patience=0.05)
+    await running.ended()
+    assert Engine.made[-1].calls == ["open", "close"]
+
+
+async def test_it_stays_while_somebody_is_connected(tmp_path: Path) -> None:
+    running = Running(tmp_path, patience=0.2)
+    client = await running.client()
+    done, _ = await asyncio.wait([running.task], timeout=0.7)
+    assert not done
+    client.close()
+    await running.ended()
+
+
+async def test_it_stays_for_a_task_whose_client_has_gone(tmp_path: Path) -> None:
+    _bundle(tmp_path)
+    running = Running(tmp_path, patience=0.2)
+    client = await running.client()
+    request = pb.CreateTaskRequest(id="i", bundle=str(tmp_path))
+    call = asyncio.ensure_future(TaskStub(client).create(request, timeout=LIMIT))
+    await TaskStub(client).connect(pb.ConnectRequest(id="i"), timeout=LIMIT)
+    client.close()
+    with pytest.raises(ConnectionLost):
+        await call
+    done, _ = await asyncio.wait([running.task], timeout=0.7)
+    assert not done
+    running.task.cancel()
+    await asyncio.wait([running.task])
+
+
 @pytest.mark.parametrize("now", [True, False])
 async def test_calls_that_are_under_way(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, now: bool
@@ -120,9 +159,7 @@ async def test_calls_that_are_under_way(
     monkeypatch.setattr(server_module, "GRACE", 0.2)
     monkeypatch.setattr(server_module, "MOMENT", 0.2)
     monkeypatch.setattr(server_module, "TASKS_GRACE", 0.0)
-    (tmp_path / "config.json").write_text(
-        '{"process": {"args": ["x"]}, "root": {"path": ""}, "windows": {"layerFolders": ["a"]}}'
-    )
+    _bundle(tmp_path)
     running = Running(tmp_path)
     client = await running.client()
     request = pb.CreateTaskRequest(id="i", bundle=str(tmp_path))

@@ -22,9 +22,10 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from podshim import ttrpc
 from podshim.engine import Environment
-from podshim.shim.idle import PATIENCE, IdlePolicy
+from podshim.shim.idle import PATIENCE
+from podshim.shim.leaving import leave
+from podshim.shim.need import CountingServer, until_useless
 from podshim.shim.rendezvous import BACKLOG, Rendezvous, RendezvousError
 from podshim.shim.spawn import READY
 from podshim.task.publisher import Publisher
@@ -38,12 +39,9 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Awaitable, Callable, Iterator
 
+    from podshim import ttrpc
     from podshim.bundle import Bundle
     from podshim.engine import Engine
-    from podshim.ttrpc import Peer
-
-#: How often a server looks whether anybody needs it, in s.
-LOOK_EVERY = 30.0
 
 #: How long each step of the taking down may last, in s. The usual end takes no time at all.
 SOCKET_TIMEOUT = 2.0
@@ -137,18 +135,18 @@ class ShimServer:
         async with AsyncExitStack() as stack:
             stack.callback(self._close_inherited)
             await self._engine.open()
-            stack.push_async_callback(_leave, self._engine.close, ENGINE_TIMEOUT)
+            stack.push_async_callback(leave, self._engine.close, ENGINE_TIMEOUT)
             self._publisher.start()
-            stack.push_async_callback(_leave, self._stop_publishing, EVENTS_TIMEOUT + 1)
-            stack.push_async_callback(_leave, self._close_tasks, TASKS_TIMEOUT + TASKS_GRACE)
-            server = _CountingServer(services(self._registry))
+            stack.push_async_callback(leave, self._stop_publishing, EVENTS_TIMEOUT + 1)
+            stack.push_async_callback(leave, self._close_tasks, TASKS_TIMEOUT + TASKS_GRACE)
+            server = CountingServer(services(self._registry))
             # Whoever connects from now on sees this process as its peer, not the one that bound it.
             self._socket.listen(BACKLOG)
             listener = await unix.serve(self._socket, server, same_user=True)
-            stack.push_async_callback(_leave, listener.wait_closed, CALLS_TIMEOUT)
+            stack.push_async_callback(leave, listener.wait_closed, CALLS_TIMEOUT)
             stack.push_async_callback(server.shutdown, CALLS_TIMEOUT)
             stack.callback(listener.close)
-            stack.push_async_callback(_leave, self._socket_file.remove, SOCKET_TIMEOUT + 1)
+            stack.push_async_callback(leave, self._socket_file.remove, SOCKET_TIMEOUT + 1)
             self._say_ready()
             _log.info("shim serves", extra={"shim": self._parameters.shim_id})
             reason = await self._reason_to_leave(server, listener)
@@ -156,12 +154,13 @@ class ShimServer:
             self._registry.retire()
             _log.info("shim leaves", extra={"shim": self._parameters.shim_id, "reason": reason})
 
-    async def _reason_to_leave(self, server: _CountingServer, listener: unix.Listener) -> str:
+    async def _reason_to_leave(self, server: CountingServer, listener: unix.Listener) -> str:
         """Wait for it."""
+        useless = until_useless(server, lambda: len(self._registry), self._parameters.patience)
         reasons = {
             asyncio.create_task(self._registry.finished.wait()): "told to",
             asyncio.create_task(self._stop.wait()): "signal",
-            asyncio.create_task(self._useless(server)): "nobody needs it",
+            asyncio.create_task(useless): "nobody needs it",
             asyncio.create_task(listener.wait_closed()): "its socket failed",
         }
         try:
@@ -171,20 +170,6 @@ class ShimServer:
             for task in reasons:
                 task.cancel()
             await asyncio.wait(reasons)
-
-    async def _useless(self, server: _CountingServer) -> None:
-        """Wait until nobody has needed the server for a long time."""
-        clock = asyncio.get_running_loop().time
-        policy = IdlePolicy(clock(), self._parameters.patience)
-        while True:
-            await asyncio.sleep(min(LOOK_EVERY, self._parameters.patience))
-            if policy.observe(
-                clock(),
-                tasks=len(self._registry),
-                connections=server.connections,
-                accepted=server.accepted,
-            ):
-                return
 
     def _say_ready(self) -> None:
         """Tell the helper that started us.
@@ -211,16 +196,6 @@ class ShimServer:
             await self._publisher.drain(EVENTS_TIMEOUT)
         finally:
             await self._publisher.close()
-
-
-class _CountingServer(ttrpc.Server):
-    """A ttrpc server that knows how many connections it has ever had."""
-
-    accepted = 0
-
-    def protocol(self, peer: Peer | None = None) -> asyncio.Protocol:
-        self.accepted += 1
-        return super().protocol(peer)
 
 
 class _SocketFile:
@@ -261,18 +236,3 @@ def _connector(address: str) -> Callable[[], Awaitable[ttrpc.Client]] | None:
         _log.warning("no events: %s", error)
         return None
     return lambda: unix.connect(target, timeout=CONNECT_TIMEOUT)
-
-
-async def _leave(step: Callable[[], Awaitable[object]], limit: float) -> None:
-    """Do one step of the taking down; whatever goes wrong, the next one follows."""
-    try:
-        async with asyncio.timeout(limit):
-            await step()
-    except TimeoutError:
-        _log.error("gave up %s after %g s", _name(step), limit)
-    except Exception:  # noqa: BLE001 - logged; what follows must be taken down too
-        _log.exception("%s failed", _name(step))
-
-
-def _name(step: object) -> str:
-    return getattr(step, "__qualname__", repr(step))

@@ -2,7 +2,8 @@
 
 Theory of operation. `Server.run` opens the engine, offers the three services of the contract on the
 pipe, says that it serves, and waits: for the Shutdown that containerd sends when the last task is
-deleted, or for the pipe to fail. Then everything is taken down in the opposite order of its making,
+deleted, for the pipe to fail, or until nobody has needed it for a long time (what asked for it may
+have died before `Create`). Then everything is taken down in the opposite order of its making,
 each part within a bounded time; what still runs ends with the handles that hold it, at the latest
 with the process.
 
@@ -20,9 +21,11 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from podshim import ttrpc
 from podshim.engine import Environment
 from podshim.errors import DeadlineExceededError, ShimError
+from podshim.shim.idle import PATIENCE
+from podshim.shim.leaving import leave
+from podshim.shim.need import CountingServer, until_useless
 from podshim.task.publisher import Publisher
 from podshim.task.runhcs.service import services
 from podshim.task.runhcs.slot import Slot
@@ -32,6 +35,7 @@ from podshim.transport.address import AddressError, parse_pipe
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from podshim import ttrpc
     from podshim.task.runhcs.host import WindowsEngine
 
 #: How long calls that are under way may take after a graceful Shutdown, and after one now, in s.
@@ -61,6 +65,7 @@ class ServeParameters:
         ttrpc_address: Where events go; empty for nowhere.
         debug: Whether to be talkative.
         scrub_logs: Whether secrets are taken out of documents before they are logged.
+        patience: After how many s a server leaves that has no task and that nobody is connected to.
     """
 
     namespace: str
@@ -70,6 +75,7 @@ class ServeParameters:
     ttrpc_address: str = ""
     debug: bool = False
     scrub_logs: bool = True
+    patience: float = PATIENCE
 
 
 class Listener(Protocol):
@@ -148,35 +154,42 @@ class Server:
         """
         async with AsyncExitStack() as stack:
             await self._engine.open()
-            stack.push_async_callback(_leave, self._engine.close, ENGINE_TIMEOUT)
+            stack.push_async_callback(leave, self._engine.close, ENGINE_TIMEOUT)
             self._publisher.start()
-            stack.push_async_callback(_leave, self._stop_publishing, EVENTS_TIMEOUT + 1)
-            stack.push_async_callback(_leave, self._close_slot, TASKS_TIMEOUT)
-            server = ttrpc.Server(services(self._slot))
+            stack.push_async_callback(leave, self._stop_publishing, EVENTS_TIMEOUT + 1)
+            stack.push_async_callback(leave, self._close_slot, TASKS_TIMEOUT)
+            server = CountingServer(services(self._slot))
             stack.callback(server.close)
             listener = await self._carrier.serve(self._parameters.address, server)
             stack.callback(listener.close)
             ready()
             _log.debug("serving", extra={"socket": self._parameters.address})
-            graceful = await self._told_to_go(listener)
+            graceful = await self._reason_to_leave(server, listener)
             listener.close()
             done = await server.shutdown(GRACE if graceful else MOMENT)
             if graceful and not done:
                 raise DeadlineExceededError(f"calls were still under way after {GRACE:g} s")
 
-    async def _told_to_go(self, listener: Listener) -> bool:
-        """Wait for Shutdown; return whether it is a graceful one."""
-        closed = asyncio.ensure_future(listener.wait_closed())
+    async def _reason_to_leave(self, server: CountingServer, listener: Listener) -> bool:
+        """Wait for it; return whether calls that are under way may end first."""
         told = self._slot.shutdown_requested
+        closed = asyncio.create_task(listener.wait_closed())
+        useless = asyncio.create_task(
+            until_useless(server, lambda: int(self._slot.in_use), self._parameters.patience)
+        )
         try:
-            await asyncio.wait((told, closed), return_when=asyncio.FIRST_COMPLETED)
-            if not told.done():
-                raise ShimError("the pipe failed: no new connections can be served")
-            _log.debug("told to go", extra={"graceful": told.result()})
-            return told.result()
+            await asyncio.wait((told, useless, closed), return_when=asyncio.FIRST_COMPLETED)
+            if told.done():
+                _log.debug("told to go", extra={"graceful": told.result()})
+                return told.result()
+            if useless.done():
+                _log.info("nobody needs this server")
+                return False
+            raise ShimError("the pipe failed: no new connections can be served")
         finally:
-            closed.cancel()
-            await asyncio.wait((closed,))
+            for task in (closed, useless):
+                task.cancel()
+            await asyncio.wait((closed, useless))
 
     def _connector(self) -> Callable[[], Awaitable[ttrpc.Client]] | None:
         """What opens a connection to containerd's events service; None if there is none."""
@@ -197,18 +210,3 @@ class Server:
             await self._publisher.drain(EVENTS_TIMEOUT)
         finally:
             await self._publisher.close()
-
-
-async def _leave(step: Callable[[], Awaitable[object]], limit: float) -> None:
-    """Do one step of the taking down; whatever goes wrong, the next one follows."""
-    try:
-        async with asyncio.timeout(limit):
-            await step()
-    except TimeoutError:
-        _log.error("gave up %s after %g s", _name(step), limit)
-    except Exception:  # noqa: BLE001 - logged; what follows must be taken down too
-        _log.exception("%s failed", _name(step))
-
-
-def _name(step: object) -> str:
-    return getattr(step, "__qualname__", repr(step))

@@ -86,6 +86,11 @@ class Slot:
     # Finding.
 
     @property
+    def in_use(self) -> bool:
+        """Whether it has, or is about to have, a task, deleted ones included."""
+        return self._content is not None or self._filling.locked()
+
+    @property
     def tasks(self) -> list[Task]:
         """All tasks; a pod's sandbox first."""
         if isinstance(self._content, Pod):
