@@ -58,6 +58,7 @@ class Daemon:
             f"disabled_plugins = {json.dumps(_DISABLED)}",
             f"grpc.address = {json.dumps(self._address)}",
             f"ttrpc.address = {json.dumps(f'{self._address}.ttrpc')}",
+            'debug.level = "debug"',
             "[timeouts]",  # most are 5 s, which a crowded machine may need for a `delete`
             f'"io.containerd.timeout.shim.cleanup" = "{LIMIT:.0f}s"',
             f'"io.containerd.timeout.shim.load" = "{LIMIT:.0f}s"',
@@ -117,9 +118,12 @@ class Daemon:
 
     def ctr(self, *words: str, stdin: bytes = b"", status: int = 0) -> str:
         """Run `ctr`; returns what it printed, after it ended with that status."""
-        done = subprocess.run(
-            self.command(*words), input=stdin, capture_output=True, timeout=LIMIT, check=False
-        )
+        try:
+            done = subprocess.run(
+                self.command(*words), input=stdin, capture_output=True, timeout=LIMIT, check=False
+            )
+        except subprocess.TimeoutExpired as error:
+            raise AssertionError(words, error.stdout, error.stderr, self.log[-8000:]) from error
         said = done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
         assert done.returncode == status, (words, done.returncode, said, self.log[-3000:])
         return said[0]
