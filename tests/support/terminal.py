@@ -7,6 +7,7 @@ import struct
 import subprocess
 import termios
 import time
+from collections.abc import Callable
 from fcntl import ioctl
 from select import select
 from types import TracebackType
@@ -59,16 +60,28 @@ class Terminal:
         """Give the window another size, and say so to the program, as a terminal does."""
         ioctl(self._ours, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
         if hasattr(self, "process"):
-            self.process.send_signal(signal.SIGWINCH)
+            self.say_size()
 
-    def expect(self, text: str) -> None:
+    def say_size(self) -> None:
+        """Have the program look at the window's size."""
+        self.process.send_signal(signal.SIGWINCH)
+
+    def expect(self, text: str, *, remind: Callable[[], None] | None = None) -> None:
         """Read until the output holds a text.
+
+        Args:
+            text: The text.
+            remind: Called whenever there was no output for a second.
 
         Raises:
             AssertionError: It ended, or time did, without.
         """
         end = time.monotonic() + DEADLINE
         while text.encode() not in self.output:
+            if remind is not None and not self._ready(min(end, time.monotonic() + 1)):
+                remind()
+                if time.monotonic() < end:
+                    continue
             if not self._more(end):
                 message = f"no {text!r} in {self.output!r}"
                 raise AssertionError(message)
@@ -80,8 +93,11 @@ class Terminal:
             pass
         return self.process.wait(DEADLINE)
 
+    def _ready(self, end: float) -> bool:
+        return bool(select([self._ours], [], [], max(0.0, end - time.monotonic()))[0])
+
     def _more(self, end: float) -> bool:
-        if not select([self._ours], [], [], max(0.0, end - time.monotonic()))[0]:
+        if not self._ready(end):
             return False
         try:
             part = os.read(self._ours, 1 << 16)
