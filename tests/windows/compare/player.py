@@ -283,6 +283,8 @@ class _Player:
             _drop_consoles(entry["reply"])
         if expected and not await self._scene.events.follow(*expected):
             entry["event"] = "(did not come)"
+        if step.causes and not await self._scene.asked(step.causes):
+            entry["request"] = "(did not come)"
         if step.method in {"Wait", "Delete"} and not await self._ended(step):
             entry["exit event"] = "(did not come)"
         return entry

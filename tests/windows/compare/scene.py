@@ -276,7 +276,18 @@ class Scene:
         path = self.folder / "trace.jsonl"
         if not path.exists():
             return []
-        return effects(path.read_text(encoding="utf-8").splitlines())
+        whole = path.read_text(encoding="utf-8").rpartition("\n")[0]
+        return effects(filter(None, whole.split("\n")))
+
+    async def asked(self, call: str) -> bool:
+        """Wait until HCS has been asked for something; whether it was."""
+        try:
+            async with asyncio.timeout(EVENT_LIMIT):
+                while not any(one["call"] == call for one in self.trace()):  # noqa: ASYNC110
+                    await asyncio.sleep(0.05)
+        except TimeoutError:
+            return False
+        return True
 
     async def close(self) -> None:
         """End everything that the case left behind."""

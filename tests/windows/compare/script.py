@@ -63,6 +63,7 @@ class Call(Step):
         behind: go on with the next step; `Collect` takes the answer.
         timeout: seconds until the client gives up.
         also: what else the observation names it by.
+        causes: a request to HCS that comes of it after its answer, and is waited for.
     """
 
     method: str
@@ -70,6 +71,7 @@ class Call(Step):
     behind: bool = False
     timeout: float = 45.0
     also: str = ""
+    causes: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,6 +57,11 @@ def call(method: str, task: str = POD, **fields: Any) -> Call:
     return Call(method, {"id": task, **fields})
 
 
+def signal(number: int, task: str = POD) -> Call:
+    """The call `Kill` with a signal that the shim passes on when it has answered."""
+    return Call("Kill", {"id": task, "signal": number}, causes="HcsSignalProcess")
+
+
 def wait(task: str = POD, **fields: Any) -> Call:
     """The call `Wait`, whose answer `Collect` takes."""
     return Call("Wait", {"id": task, **fields}, behind=True)

@@ -3,7 +3,7 @@
 from typing import Any
 
 from windows.compare.script import Case, Collect, Event, Step, Typed, start
-from windows.compare.specs import WORK, call, create, ended, exec_process, pod, single, wait
+from windows.compare.specs import WORK, call, create, ended, exec_process, pod, signal, single, wait
 
 _PART = "failures of HCS"
 
@@ -55,7 +55,7 @@ CASES = [
     _case("exec_later", _fails("HcsCreateProcess", "0x80070002", skip=1, **_LATER), call("Start"),
           exec_process("e"), call("Start", exec_id="e"), call("State", exec_id="e")),
     _case("signal", _fails("HcsSignalProcess", "0x80070057"), call("Start"),
-          call("Kill", signal=15), call("State")),
+          signal(15), call("State")),
     _case("shutdown", _fails("HcsShutDownComputeSystem"), call("Start"), *ended(), call("Delete")),
     _case("shutdown_later", _fails("HcsShutDownComputeSystem", "0x80370105", **_LATER),
           call("Start"), *ended(), call("Delete"), slow=True),

@@ -1,7 +1,18 @@
 """Signals: which ones there are, whom they reach, and what is too late for them."""
 
 from windows.compare.script import Bundle, Case, Collect, Event, Step, start
-from windows.compare.specs import WORK, call, create, cri, ended, exec_process, pod, single, wait
+from windows.compare.specs import (
+    WORK,
+    call,
+    create,
+    cri,
+    ended,
+    exec_process,
+    pod,
+    signal,
+    single,
+    wait,
+)
 
 _RUNNING = (create(), call("Start"))
 _PART = "signals"
@@ -48,7 +59,7 @@ CASES = [
            Event("exit", "pod$T"), Collect(), loose=True),
     single("signal_to_all_with_an_exec", _PART, *_RUNNING, exec_process("e"),
            call("Kill", exec_id="e", signal=9, all=True), call("State", exec_id="e")),
-    single("signal_that_is_ignored_then_a_kill", _PART, *_RUNNING, wait(), call("Kill", signal=15),
+    single("signal_that_is_ignored_then_a_kill", _PART, *_RUNNING, wait(), signal(15),
            call("Kill", signal=9), Event("exit", "pod$T"), Collect(), loose=True,
            faults=[{"call": "HcsSignalProcess", "stage": "completion", "result": "0x0"}]),
     single("kill_that_hcs_refuses", _PART, *_RUNNING, call("Kill", signal=9), call("State"),
