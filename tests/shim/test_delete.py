@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import subprocess
+import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -12,10 +14,10 @@ import pytest
 
 from podshim.api.task_v2_pb2 import DeleteResponse
 from podshim.bundle import Bundle, ExitRecord
+from podshim.shim.rendezvous import knock
 from shim.shim_box import Box, wait_until
 
 if TYPE_CHECKING:
-    import subprocess
     from collections.abc import Iterator
 
 
@@ -137,6 +139,34 @@ def test_long_last_words_are_cut_at_their_beginning(box: Box) -> None:
     answer(done)
     assert len(done.stderr) < (1 << 20) + 100
     assert done.stderr.endswith(b"the end\n")
+
+
+LISTENER = """
+import socket, subprocess, sys
+listener = socket.socket(socket.AF_UNIX)
+listener.bind(sys.argv[1])
+listener.listen()
+quiet = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
+print(subprocess.Popen(["sleep", "600"], pass_fds=[listener.fileno()], **quiet).pid)
+"""
+
+
+def test_a_dead_servers_socket_goes_even_if_it_answers_still(box: Box) -> None:
+    # As it does for the moments that the kernel needs to close what a killed process had open.
+    bundle = box.bundle("c1")
+    box.sockets.mkdir(mode=0o700)
+    socket = box.sockets / ("0" * 64)
+    (bundle / "address").write_text(f"unix://{socket}")
+    words = [sys.executable, "-c", LISTENER, str(socket)]
+    holder = int(subprocess.run(words, stdout=subprocess.PIPE, check=True, timeout=60).stdout)
+    try:
+        visitor = knock(str(socket))
+        assert visitor
+        visitor.close()
+        answer(box.run("delete", "c1"))
+        assert box.sockets_left() == []
+    finally:
+        os.kill(holder, signal.SIGKILL)
 
 
 def test_a_live_servers_socket_stays(box: Box) -> None:

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 BACKLOG = 1024
 _FIRST_PAUSE = 0.002
 _LONGEST_PAUSE = 0.05
+#: The kernel's flag of a process that runs no code of its own any more.
+_PF_EXITING = 0x4
 
 
 class RendezvousError(Exception):
@@ -152,7 +154,10 @@ class Rendezvous:
             pass
 
     def remove_dead(self, name: str) -> None:
-        """Remove a socket file on which nobody listens. The caller holds the lock.
+        """Remove a socket file on which nobody listens any more. The caller holds the lock.
+
+        A server that was killed may be heard to be gone before the kernel has closed all that it
+        had open, this socket included: it still answers a knock then, and counts as gone.
 
         Raises:
             OSError: It can't be looked at or removed.
@@ -161,10 +166,12 @@ class Rendezvous:
             visitor = knock(self.socket_path(name))
         except BlockingIOError:
             return
-        if visitor is None:
-            self.remove(name)
-        else:
+        if visitor is not None:
+            pid, _ = peer(visitor)
             visitor.close()
+            if not _has_ended(pid):
+                return
+        self.remove(name)
 
 
 class _Locked:
@@ -234,3 +241,15 @@ def peer(connection: _socket.socket) -> tuple[int, int]:
     raw = connection.getsockopt(_socket.SOL_SOCKET, _socket.SO_PEERCRED, 12)
     pid = int.from_bytes(raw[0:4], sys.byteorder, signed=True)
     return pid, int.from_bytes(raw[4:8], sys.byteorder)
+
+
+def _has_ended(pid: int) -> bool:
+    """Whether a process has ended or is about to; not said of one that can't be seen from here."""
+    if not pid:  # of another pid namespace
+        return False
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            fields = file.read().rpartition(b")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+    return fields[0] in {b"Z", b"X"} or bool(int(fields[6]) & _PF_EXITING)
