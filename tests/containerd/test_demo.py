@@ -1,17 +1,14 @@
 """`make demo` does what it tells, and leaves nothing behind, interrupted or not."""
 
-import os
 import re
 import signal
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from support import census
+from support import census, demos
 from support.private import mounts
 from support.software import Installation
 
@@ -31,17 +28,6 @@ def _state() -> object:
     return set(census.processes()), mounts(), census.sockets()
 
 
-def _start() -> "subprocess.Popen[str]":
-    return subprocess.Popen(
-        [sys.executable, str(DEMO)],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-
-
 def _left(output: str) -> list[Path]:
     """Folders and cgroups that still have the name which the demo gave itself."""
     found = re.search("podshim-demo-[0-9a-f]{8}", output)
@@ -51,9 +37,8 @@ def _left(output: str) -> list[Path]:
 
 
 def test_it_tells_its_story_to_the_end() -> None:
-    with _start() as demo:
-        output, _ = demo.communicate(timeout=100)
-    assert demo.returncode == 0, output
+    status, output = demos.run(DEMO, 100)
+    assert status == 0, output
     assert output.count('"exit_status":137') == 6, "three exits and three deletions"
     assert "line 4\n" in output
     assert "status 7" in output
@@ -63,14 +48,6 @@ def test_it_tells_its_story_to_the_end() -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("place", ["This is containerd", "  line 4", "  $ ctr task ls"])
 def test_interrupted_it_clears_up(place: str, number: signal.Signals) -> None:
-    output = ""
-    with _start() as demo:
-        assert demo.stdout
-        for line in demo.stdout:
-            output += line
-            if line.startswith(place):
-                os.killpg(demo.pid, number)  # as a terminal does
-                break
-        output += demo.stdout.read()
-    assert demo.returncode == {signal.SIGINT: 130, signal.SIGTERM: 143}[number], output
+    status, output = demos.interrupt(DEMO, place, number)
+    assert status == 128 + number, output
     assert _left(output) == []

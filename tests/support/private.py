@@ -15,9 +15,14 @@ after the containerd namespace that they use, and remove them.
 cgroup2's own tree at `/sys/fs/cgroup/unified` of a hybrid machine is unmounted in the namespace,
 because crun refuses a hybrid; what remains is what both runc and crun accept. A tmpfs takes its
 place: crun makes folders there all the same.
+
+Asked to end (SIGTERM), the warden first tells which processes there are and has pytest show where
+it stands, because a run that is ended from outside is often one that hangs.
 """
 
+import contextlib
 import ctypes
+import faulthandler
 import fcntl
 import os
 import signal
@@ -35,8 +40,10 @@ SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 1
 
 #: Set for all processes inside, so that a nested pytest (or a worker of one) stays where it is.
 MARK = "PODSHIM_PRIVATE_WORLD"
-#: How long processes that are on their way out may take after the last test.
+#: How long processes that are on their way out may take after the last test (s).
 LEAVING = 10.0
+#: How long pytest may take to show where it stands (s).
+SHOWING = 2.0
 
 
 def enter() -> str:
@@ -65,6 +72,8 @@ def enter() -> str:
     if tests:
         _guard(tests, before)
     libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    # Descriptor 2 is the run's own now; during a test it is what the test prints.
+    faulthandler.register(signal.SIGQUIT, os.dup(2), all_threads=True)
     # A shell's `&` has its commands ignore it, and so would all programs that the tests interrupt.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     return ""
@@ -105,11 +114,12 @@ def _pass_on(warden: int) -> NoReturn:
 def _guard(tests: int, before: frozenset[str]) -> NoReturn:
     """Reap until the tests are over, then report what they left."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda *_: os.kill(tests, signal.SIGTERM))
+    signal.signal(signal.SIGTERM, lambda *_: _end(tests))
     while True:
         pid, status = os.waitpid(-1, 0)
         if pid == tests:
             break
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     code = os.waitstatus_to_exitcode(status)
     left = [*_processes_left(), *_mounts_left(before), *_sockets_left()]
     if left:
@@ -117,6 +127,17 @@ def _guard(tests: int, before: frozenset[str]) -> NoReturn:
         sys.stderr.flush()
         code = code or 1
     os._exit(code if code >= 0 else 128 - code)
+
+
+def _end(tests: int) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough, and pytest may be gone then
+    running = "".join(f"  {item}\n" for item in _processes())
+    sys.stderr.write(f"\nAsked to end. Running:\n{running}")
+    sys.stderr.flush()
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(tests, signal.SIGQUIT)
+        time.sleep(SHOWING)
+        os.kill(tests, signal.SIGTERM)
 
 
 def _processes_left() -> list[str]:
@@ -127,14 +148,19 @@ def _processes_left() -> list[str]:
                 pass
         except ChildProcessError:
             pass
-        left = [
-            f"process {pid}: {_command(pid)}"
-            for pid in map(int, filter(str.isdigit, os.listdir("/proc")))
-            if pid != os.getpid() and _command(pid)
-        ]
+        left = _processes()
         if not left or time.monotonic() > deadline:
             return left
         time.sleep(0.05)
+
+
+def _processes() -> list[str]:
+    """All other processes of this world, described."""
+    return [
+        f"process {pid}: {_command(pid)}"
+        for pid in map(int, filter(str.isdigit, os.listdir("/proc")))
+        if pid != os.getpid() and _command(pid)
+    ]
 
 
 def _command(pid: int) -> str:

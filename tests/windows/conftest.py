@@ -13,6 +13,7 @@ from types import ModuleType
 import pytest
 
 from windows.winebox import Box, UnavailableError, cases, open_box, original, worlds
+from windows.winebox.box import incidents
 
 
 @pytest.fixture(scope="session")
@@ -34,6 +35,12 @@ def box(machine: Box) -> Iterator[Box]:
     """The environment for one test: what the test leaves running is ended after it."""
     with machine.session() as session:
         yield session
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Tell what was wrong with Wine and was mended."""
+    for incident in incidents:
+        terminalreporter.write_line(incident)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

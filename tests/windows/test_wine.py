@@ -2,13 +2,15 @@
 
 import os
 import pty
+import signal
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from windows.winebox import Box
+from windows import winebox
+from windows.winebox import Box, server
 
 WINE = Path(__file__).parent / "wine"
 
@@ -158,6 +160,30 @@ def test_a_detached_program_does_not_hold_the_streams_of_its_starter(wine: Run) 
     )
     done = wine("python", "-c", program)
     assert (done.stdout, done.stderr) == (b"a\r\n", b"b")
+
+
+def test_a_server_that_hangs_is_replaced(
+    box: Box, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "ANSWER_LIMIT", 5.0)
+    incidents: list[str] = []
+    monkeypatch.setattr(winebox.box, "incidents", incidents)
+    python(box, "")
+    hung = server.running(box.at)
+    os.kill(hung, signal.SIGSTOP)
+    done = box.run_through(["cmd", "/c", "echo", "well"], env={}, cwd=tmp_path, timeout=10)
+    assert (done.returncode, done.stdout) == (0, b"well\r\n")
+    assert server.running(box.at) not in {0, hung}
+    assert len(incidents) == 1
+
+
+def test_a_program_that_hangs_is_not_taken_for_the_server(box: Box, tmp_path: Path) -> None:
+    python(box, "")
+    before = server.running(box.at)
+    with pytest.raises(subprocess.TimeoutExpired):
+        box.run_through(["ping", "-n", "600", "127.0.0.1"], env={}, cwd=tmp_path, timeout=3)
+    assert server.running(box.at) == before
+    assert box.processes() == []
 
 
 def test_paths_translate_both_ways(box: Box) -> None:

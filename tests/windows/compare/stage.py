@@ -30,7 +30,7 @@ CHANCE = ("send on closed channel",)
 async def _play_all(job: dict[str, Any]) -> None:
     chosen = [case for case in ALL if case.name in set(job["cases"])]
     queue = [case for case in chosen if not case.slow]
-    with Path(job["output"]).open("a", encoding="utf-8") as output:
+    with Path(job["output"]).open("w", encoding="utf-8") as output:
 
         async def one(case: Case) -> None:
             begun = time.monotonic()

@@ -47,7 +47,7 @@ def play(
     }
     job.write_text(json.dumps(order), encoding="utf-8")
     with box.session() as session:
-        done = session.run(
+        done = session.run_through(
             ["python", "-m", "windows.compare.stage", box.windows_path(job)],
             env={"PYTHONPATH": box.windows_path(_TESTS)},
             cwd=folder,

@@ -50,7 +50,7 @@ def run(
     *,
     env: Mapping[str, str] | None = None,
     without: Sequence[str] = (),
-    timeout: float = 600.0,
+    timeout: float = 400.0,
 ) -> dict[str, Outcome]:
     """Run all cases of some files on Windows, in one go.
 
@@ -89,11 +89,8 @@ def run(
     words += [word for name in without for word in ("--deselect", name)]
     # As on Linux, helpers are found as ``windows.cases``.
     variables = {**(env or {}), "PYTHONPATH": box.windows_path(TESTS)}
-    done = box.run(
-        [*words, *map(box.windows_path, files)],
-        env=variables,
-        cwd=folder,
-        timeout=timeout,
+    done = box.run_through(
+        [*words, *map(box.windows_path, files)], env=variables, cwd=folder, timeout=timeout
     )
     if not report.exists():
         raise RuntimeError(f"no report: {done.stdout.decode()}{done.stderr.decode()}")

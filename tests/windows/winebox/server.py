@@ -8,6 +8,7 @@ server and the services of the prefix are started here, first, on /dev/null.
 a reused id is not mistaken for it.
 """
 
+import contextlib
 import fcntl
 import json
 import os
@@ -16,7 +17,6 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 
 from windows.winebox.recipe import Places, UnavailableError
@@ -26,6 +26,7 @@ SERVER = "/usr/lib/wine/wineserver64"
 
 IDLE_LIMIT = 1800  # seconds that the server waits for a next command before it ends
 BOOT_LIMIT = 120.0  # seconds for the prefix to boot
+ANSWER_LIMIT = 60.0  # seconds for what a living server does in a fraction of one
 
 # What would reach Windows programs from a Linux Python's or desktop's environment and mislead them.
 _DROPPED = ("DISPLAY", "WAYLAND_DISPLAY", "LD_PRELOAD", "LD_LIBRARY_PATH", "VIRTUAL_ENV")
@@ -51,21 +52,22 @@ def environment(at: Places) -> dict[str, str]:
 
 def ensure(at: Places) -> None:
     """Have a booted server; returns at once if there is one. Safe to call concurrently."""
-    if _running(at):
+    if running(at):
         return
     with locked(at.home / "server.lock"):
-        if not _running(at):
+        if not running(at):
             _start(at)
 
 
 def stop(at: Places) -> None:
     """End the server and with it every program of the world; does nothing if none runs."""
-    pid = _running(at)
+    pid = running(at)
     if not pid:
         return
-    run_quietly(at, [SERVER, "-k"], 60)
-    deadline = time.monotonic() + 60
-    while _running(at):
+    with contextlib.suppress(subprocess.SubprocessError):  # one that hangs is killed below
+        run_quietly(at, [SERVER, "-k"], ANSWER_LIMIT)
+    deadline = time.monotonic() + ANSWER_LIMIT
+    while running(at):
         if time.monotonic() > deadline:
             os.kill(pid, signal.SIGKILL)
         time.sleep(0.02)  # the server is not our child: its end can only be looked for
@@ -74,6 +76,15 @@ def stop(at: Places) -> None:
     if (note := at.prefix / "wineserver").exists():
         shutil.rmtree(Path("/tmp") / note.read_text().strip(), ignore_errors=True)
         note.unlink()
+
+
+def answers(at: Places) -> bool:
+    """Whether a Windows program runs to its end, as it does unless the server hangs."""
+    try:
+        run_quietly(at, [LOADER, "cmd", "/c", "exit"], ANSWER_LIMIT)
+    except subprocess.SubprocessError:
+        return False
+    return True
 
 
 def run_quietly(at: Places, argv: Sequence[str], limit: float) -> None:
@@ -93,7 +104,7 @@ def run_quietly(at: Places, argv: Sequence[str], limit: float) -> None:
     )
 
 
-@contextmanager
+@contextlib.contextmanager
 def locked(path: Path, *, shared: bool = False) -> Iterator[None]:
     """Hold an advisory lock on the file at ``path``, which is made if absent."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -111,7 +122,7 @@ def start_time(pid: int) -> str | None:
     return None if fields[0] in "ZX" else fields[19]
 
 
-def _running(at: Places) -> int:
+def running(at: Places) -> int:
     """The running server's process id, or 0."""
     try:
         known = json.loads((at.home / "server.json").read_text())
