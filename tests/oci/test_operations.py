@@ -184,7 +184,7 @@ async def test_update_is_seen_in_the_statistics(shop: Workshop) -> None:
     await box.container.init.start()
     async with asyncio.timeout(20):
         # runc is done a moment before its threads in the container have become the program.
-        while (before := await stats(box)).pids.current != 1:
+        while (before := await stats(box)).pids.current != 1:  # noqa: ASYNC110
             await asyncio.sleep(0.002)
     assert before.memory.usage.limit == 64 << 20
     assert before.memory.usage.usage > 0
