@@ -8,12 +8,24 @@ what is left out (`file.py::test`), a fixture `variables` of its own what the ca
 import os
 import secrets
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from types import ModuleType
 
 import pytest
 
 from windows.winebox import Box, UnavailableError, cases, open_box, original, worlds
 from windows.winebox.box import incidents
+
+HERE = Path(__file__).parent
+#: How long a test may take (s): the first of a file runs all its cases, if need be twice.
+LIMIT = 1100
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give the tests of this folder their limit."""
+    for item in items:
+        if item.path.is_relative_to(HERE) and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(LIMIT))
 
 
 @pytest.fixture(scope="session")

@@ -20,8 +20,6 @@ from windows.compare.normal import Names
 from windows.compare.usage import condensed
 from windows.winebox import Box, UnavailableError, original
 
-pytestmark = pytest.mark.timeout(1800)  # the first one plays all, or even builds the original
-
 RECORDED: dict[str, Any] = {
     name: seen for subject in SUBJECTS for name, seen in records.load(subject).items()
 }
@@ -33,7 +31,7 @@ SAMPLE = [case.name for case in ALL if not case.slow][::20]
 @pytest.fixture(scope="module")
 def ours(machine: Box, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
     folder = tmp_path_factory.mktemp("ours")
-    return troupe.play(machine, troupe.OURS, [case.name for case in PLAYED], folder)
+    return troupe.play(machine, troupe.OURS, [case.name for case in PLAYED], folder, timeout=450)
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +40,7 @@ def theirs(machine: Box, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
         shim = machine.windows_path(original.executable(machine.at))
     except UnavailableError as err:
         pytest.skip(f"no original shim here: {err}")
-    return troupe.play(machine, shim, SAMPLE, tmp_path_factory.mktemp("theirs"))
+    return troupe.play(machine, shim, SAMPLE, tmp_path_factory.mktemp("theirs"), timeout=450)
 
 
 @pytest.mark.parametrize("name", [case.name for case in PLAYED])

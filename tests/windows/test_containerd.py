@@ -9,8 +9,6 @@ from windows.winebox.cases import Outcome
 
 CASES = [Path(__file__).parent / "cases" / "case_containerd.py"]
 
-pytestmark = pytest.mark.timeout(1800)  # the first one may build containerd
-
 
 @pytest.fixture(scope="module")
 def variables(machine: Box) -> dict[str, str]:

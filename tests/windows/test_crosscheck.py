@@ -8,8 +8,6 @@ from windows.winebox.cases import Outcome
 
 CASES = [Path(__file__).parent / "cases" / "case_crosscheck.py"]
 
-pytestmark = pytest.mark.timeout(1800)  # the first one may build the original
-
 
 @pytest.fixture(scope="module")
 def variables(original_shim: dict[str, str]) -> dict[str, str]:

@@ -10,7 +10,7 @@ from windows.winebox import Box, recipe
 
 DEMO = Path(__file__).resolve().parents[2] / "demo" / "windows"
 
-pytestmark = [pytest.mark.usefixtures("machine"), pytest.mark.timeout(300)]
+pytestmark = pytest.mark.usefixtures("machine")
 
 
 def worlds() -> set[str]:

@@ -2,13 +2,9 @@
 
 from pathlib import Path
 
-import pytest
-
 from windows.winebox.cases import Outcome
 
 CASES = sorted(Path(__file__).parent.glob("cases/case_hostprocess_*.py"))
-
-pytestmark = pytest.mark.timeout(900)  # the first one makes the environment and runs all of them
 
 
 def test_case(outcome: Outcome) -> None:

@@ -8,8 +8,6 @@ from windows.winebox import Box, cases
 
 CASES = [Path(__file__).parent / "cases" / "case_manager.py"]
 
-pytestmark = pytest.mark.timeout(1800)  # the first ones make the environment and the original
-
 
 @pytest.fixture(scope="module")
 def outcomes_of_the_original(

@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-import pytest
-
 from windows.winebox.cases import Outcome
 
 CASES = [
@@ -12,8 +10,6 @@ CASES = [
 ]
 #: Fills a connection with a call that only sockets have.
 WITHOUT = ["test_limits.py::test_refusals_that_are_not_read_do_not_pile_up"]
-
-pytestmark = pytest.mark.timeout(900)  # the first one may make the environment and runs all cases
 
 
 def test_case(outcome: Outcome) -> None:

@@ -2,13 +2,9 @@
 
 from pathlib import Path
 
-import pytest
-
 from windows.winebox.cases import Outcome
 
 CASES = [Path(__file__).parent / "cases" / name for name in ("case_pipes.py", "case_pipe_serve.py")]
-
-pytestmark = pytest.mark.timeout(900)  # the first one may make the environment and runs all cases
 
 
 def test_case(outcome: Outcome) -> None:

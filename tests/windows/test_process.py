@@ -2,13 +2,9 @@
 
 from pathlib import Path
 
-import pytest
-
 from windows.winebox.cases import Outcome
 
 CASES = sorted(Path(__file__).parent.glob("cases/case_process_*.py"))
-
-pytestmark = pytest.mark.timeout(1800)  # the first one makes the environment and runs all of them
 LIMIT = 1500.0  # for all of them, in s: a busy machine makes many processes slowly
 
 

@@ -5,8 +5,6 @@ Each test here is one there, over an engine that is a fake and connections that 
 
 from pathlib import Path
 
-import pytest
-
 from windows.winebox.cases import Outcome
 
 _FOLDER = Path(__file__).parents[1] / "runhcs"
@@ -32,8 +30,6 @@ CASES = [
         "waits",
     )
 ]
-
-pytestmark = pytest.mark.timeout(900)  # the first one runs all of them
 
 
 def test_case(outcome: Outcome) -> None:

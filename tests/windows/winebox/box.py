@@ -29,7 +29,9 @@ from windows.winebox.streams import Pump
 MARK = "PODSHIM_WINE_MARK"
 DEFAULT_LIMIT = 300.0  # seconds that one command may take
 
-#: What Wine did wrong and was mended: told at the end of a test run.
+_TOLD = 4000  # bytes of the output of a program that took too long
+
+#: What went wrong in Wine and right the second time: told at the end of a test run.
 incidents: list[str] = []
 _LAST_WORDS = 30.0  # seconds to read what an ended program left in its pipes
 
@@ -109,21 +111,23 @@ class Box:
     def run_through(
         self, argv: Sequence[str], *, env: Mapping[str, str], cwd: Path, timeout: float
     ) -> subprocess.CompletedProcess[bytes]:
-        """`run`; but if Wine itself hung meanwhile, it is started anew, and so is the program.
+        """`run`; but what takes too long is run once more, and that is told as an incident.
 
-        Wine's server hung once when many had worked in one world. All programs hang with it
-        then, so one that hangs while another does not is ended as `run` ends it.
+        For long programs that start many others, of which Wine may have lost one. Its server hung
+        once when many had worked in one world: one that does not answer is started anew.
 
         Raises:
-            subprocess.TimeoutExpired: it took too long.
+            subprocess.TimeoutExpired: it took too long twice.
         """
         try:
             return self.run(argv, env=env, cwd=cwd, timeout=timeout)
         except subprocess.TimeoutExpired as late:
-            if server.answers(self.at):
-                raise
-            server.stop(self.at)
-            incidents.append(f"Wine's server hung and was started anew: {late}")
+            words = b"\n".join(filter(None, (late.stdout, late.stderr)))[-_TOLD:]
+            told = f"run again: {late}\n{words.decode(errors='replace')}"
+            if not server.answers(self.at):
+                server.stop(self.at)
+                told = f"Wine's server hung and was started anew; {told}"
+            incidents.append(told)
             return self.run(argv, env=env, cwd=cwd, timeout=timeout)
 
     def start(
