@@ -149,17 +149,43 @@ def test_what_comes_too_late_is_refused(outbox: Outbox[str]) -> None:
         exec_track.post(Step.DELETE, "delete")
 
 
-def test_notes_wait_for_the_creation_and_nothing_else(outbox: Outbox[str]) -> None:
+def test_notes_wait_for_the_creation(outbox: Outbox[str]) -> None:
     task = outbox.track()
     task.note("paused")
     assert (drain(outbox), task.holding) == ([], 1)
-    task.promise_start()
     task.post(Step.CREATE, "create")
-    task.post(Step.EXIT, "exit")
     task.note("oom")
     assert drain(outbox) == ["create", "paused", "oom"]
+
+
+def test_notes_wait_for_a_promised_start(outbox: Outbox[str]) -> None:
+    task = outbox.track()
+    task.post(Step.CREATE, "create")
+    task.promise_start()
+    task.note("oom")
+    task.post(Step.EXIT, "exit")
+    assert (drain(outbox), task.holding) == (["create"], 2)
+    task.post(Step.START, "start")
+    assert drain(outbox) == ["start", "oom", "exit"]
+
+
+def test_notes_go_before_the_exit_when_the_start_is_withdrawn(outbox: Outbox[str]) -> None:
+    task = outbox.track()
+    task.promise_start()
+    task.note("oom")
+    task.post(Step.EXIT, "exit")
+    task.post(Step.CREATE, "create")
+    assert drain(outbox) == ["create"]
     task.withdraw_start()
-    assert drain(outbox) == ["exit"]
+    assert drain(outbox) == ["oom", "exit"]
+
+
+def test_notes_come_after_a_start_that_waits_for_the_creation(outbox: Outbox[str]) -> None:
+    task = outbox.track()
+    task.post(Step.START, "start")
+    task.note("oom")
+    task.post(Step.CREATE, "create")
+    assert drain(outbox) == ["create", "start", "oom"]
 
 
 def test_tasks_do_not_wait_for_each_other(outbox: Outbox[str]) -> None:

@@ -11,7 +11,8 @@ to containerd, as soon as all that must precede it has gone, and holds it until 
 
 START may be left out: a task may exit or be deleted without it. That is why someone who is about
 to start a process says so first, `promise_start`, and takes it back when it fails,
-`withdraw_start`: while a start is promised, an exit waits for it.
+`withdraw_start`: while a start is promised, an exit waits for it, and so does a note, because a
+program may run out of memory before its start has been told.
 
 `Outbox.full_track` is the order of a contract that tells more: every init's exit, also of one that
 was never started, so that the task's DELETE always waits for it; an exec's DELETE, after its EXIT
@@ -196,7 +197,7 @@ class TaskTrack(_Track[T]):
         self._settle()
 
     def note(self, event: T) -> None:
-        """Announce something that has no fixed place in the order.
+        """Announce something that has no fixed place in the order, but waits for a promised START.
 
         Raises:
             EventOrderError: The task's deletion has been announced.
@@ -207,7 +208,7 @@ class TaskTrack(_Track[T]):
         self._settle()
 
     def promise_start(self) -> None:
-        """Say that START may come: until it does, or is withdrawn, the exit waits."""
+        """Say that START may come: until it does, or is withdrawn, notes and the exit wait."""
         self._promised = True
 
     def withdraw_start(self) -> None:
@@ -231,11 +232,8 @@ class TaskTrack(_Track[T]):
         """Release all that may go, until nothing more may."""
         moved = True
         while moved:
+            self._let_notes_go()
             moved = self.let_next_go()
-            if Step.CREATE in self._gone:
-                for event in self._notes:
-                    self._release(event)
-                self._notes.clear()
             if Step.DELETE in self._gone:
                 for event in self._again:
                     self._release(event)
@@ -245,6 +243,13 @@ class TaskTrack(_Track[T]):
                 if not track.is_busy():
                     del self._busy[track]
                     moved = True
+
+    def _let_notes_go(self) -> None:
+        """Release the notes, if they may go: before a later step than those they wait for."""
+        if Step.CREATE in self._gone and not self._promised and Step.START not in self._held:
+            for event in self._notes:
+                self._release(event)
+            self._notes.clear()
 
     def attend(self, track: ExecTrack[T]) -> None:
         """See to what has changed for an exec."""
