@@ -39,13 +39,15 @@ def test_death_by_a_signal(box: Box, signal: str, status: int) -> None:
 
 def test_input_through_a_pipe(box: Box) -> None:
     text = "".join(f"line {number}\n" for number in range(20_000))
-    assert box.run("copy", "cat", stdin=text).stdout == text
+    done = box.converse(*box.run_words("copy", ["cat"], ["--rm"]), stdin=text, until=text)
+    assert (done.returncode, done.stdout.decode()) == (0, text)
 
 
 def test_large_output_is_complete(box: Box) -> None:
-    done = box.run("large", "sh", "-c", "seq 1 200000; exit 3")
-    assert done.returncode == 3
-    assert done.stdout == "".join(f"{number}\n" for number in range(1, 200_001))
+    text = "".join(f"{number}\n" for number in range(1, 200_001))
+    program = ["sh", "-c", "seq 1 200000; read answer; exit 3"]
+    done = box.converse(*box.run_words("large", program, ["--rm"]), stdin="", until=text)
+    assert (done.returncode, done.stdout.decode()) == (3, text)
 
 
 @pytest.mark.core

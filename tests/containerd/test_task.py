@@ -29,7 +29,8 @@ def test_exec_gives_its_status_and_output(box: Box, task: str, status: int) -> N
 
 def test_exec_reads_its_input(box: Box, task: str) -> None:
     text = "x" * 300_000
-    assert box.exec(task, "cat", stdin=text).stdout == text
+    words = ["task", "exec", "--exec-id", "copy", task, "cat"]
+    assert box.converse(*words, stdin=text, until=text).stdout.decode() == text
 
 
 def test_exec_in_a_terminal(box: Box, task: str) -> None:

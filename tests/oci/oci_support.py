@@ -170,6 +170,15 @@ class Holdings:
             children=tuple(children()),
         )
 
+    def covers(self, now: Holdings) -> bool:
+        """Whether nothing has come; what an earlier test left to end may have gone."""
+        return (
+            now.fds <= self.fds
+            and now.threads <= self.threads
+            and now.mounts <= self.mounts
+            and set(now.children) <= set(self.children)
+        )
+
 
 async def until(true: Callable[[], bool], what: Callable[[], object] = lambda: "") -> None:
     """Wait for something that happens by itself; `what` tells how things are if it does not."""
@@ -180,5 +189,7 @@ async def until(true: Callable[[], bool], what: Callable[[], object] = lambda: "
 
 
 async def settled(before: Holdings) -> None:
-    """Wait until as much is held as before: a thread or a child may be on its way out."""
-    await until(lambda: Holdings.now() == before, lambda: f"{before} has become {Holdings.now()}")
+    """Wait until no more is held than before: a thread or a child may be on its way out."""
+    await until(
+        lambda: before.covers(Holdings.now()), lambda: f"{before} has become {Holdings.now()}"
+    )

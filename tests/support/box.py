@@ -1,8 +1,11 @@
 """A containerd, a runtime and a namespace together: what most end-to-end tests work with."""
 
+import contextlib
 import subprocess
+import threading
 from collections.abc import Iterable
 from pathlib import Path
+from typing import IO
 
 from support.containerd import Containerd, Runtime
 from support.image import BUSYBOX
@@ -65,6 +68,33 @@ class Box:
         words = ["task", "exec", "--exec-id", f"exec-{abs(hash(command)) % 10**8}", *flags]
         return self.ctr(*words, name, *command, stdin=stdin, check=False)
 
+    def converse(self, *words: str, stdin: str, until: str) -> subprocess.CompletedProcess[bytes]:
+        """A ctr command whose input ends only when its output is complete.
+
+        For much output: ctr leaves with the process, whatever of it ctr has not copied yet.
+
+        Args:
+            words: Of the command.
+            stdin: What the process reads before the end of its input.
+            until: The output by which it is complete.
+        """
+        with subprocess.Popen(
+            self.command(*words), stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        ) as process:
+            assert process.stdin
+            assert process.stdout
+            feeder = threading.Thread(target=_feed, args=(process.stdin, stdin.encode()))
+            feeder.start()
+            try:
+                output = process.stdout.read(len(until.encode()))
+                feeder.join()
+                process.stdin.close()
+                output += process.stdout.read()
+            except BaseException:  # such as a test's time limit: nobody waits for it any more
+                process.kill()
+                raise
+        return subprocess.CompletedProcess(process.args, process.returncode, output)
+
     def tasks(self) -> dict[str, tuple[int, str]]:
         """The tasks of the namespace: their init's pid and status, by name."""
         lines = self.ctr("task", "ls").stdout.splitlines()[1:]
@@ -91,3 +121,9 @@ class Box:
     def bundle(self, name: str) -> Path:
         """Where a container's bundle is."""
         return self.containerd.bundle(self.namespace, name)
+
+
+def _feed(pipe: IO[bytes], data: bytes) -> None:
+    with contextlib.suppress(BrokenPipeError):
+        pipe.write(data)
+        pipe.flush()
