@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import IO
 
+from support import census
 from support.containerd import Containerd, Runtime
 from support.image import BUSYBOX
 from support.waiting import eventually
@@ -59,7 +60,10 @@ class Box:
     def detach(self, name: str, *command: str, flags: Iterable[str] = ("--null-io",)) -> int:
         """`ctr run --detach`; returns the init's pid."""
         self.ctr(*self.run_words(name, command or FOREVER, ["--detach", *flags]))
-        return self.pid(name)
+        pid = self.pid(name)
+        if command in {(), FOREVER}:
+            eventually(lambda: census.children(pid), f"the shell of {name} has its child")
+        return pid
 
     def exec(
         self, name: str, *command: str, flags: Iterable[str] = (), stdin: str = ""
