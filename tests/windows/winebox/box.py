@@ -122,8 +122,8 @@ class Box:
         try:
             return self.run(argv, env=env, cwd=cwd, timeout=timeout)
         except subprocess.TimeoutExpired as late:
-            words = b"\n".join(filter(None, (late.stdout, late.stderr)))[-_TOLD:]
-            told = f"run again: {late}\n{words.decode(errors='replace')}"
+            words = b"\n".join(filter(None, ((late.stdout or b"")[-_TOLD:], late.stderr)))
+            told = f"run again: {late}\n{words[: 3 * _TOLD].decode(errors='replace')}"
             if not server.answers(self.at):
                 server.stop(self.at)
                 told = f"Wine's server hung and was started anew; {told}"
