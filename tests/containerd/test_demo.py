@@ -11,6 +11,7 @@ import pytest
 from support import census, demos
 from support.private import mounts
 from support.software import Installation
+from support.waiting import eventually
 
 DEMO = Path(__file__).resolve().parents[2] / "demo"
 
@@ -21,7 +22,7 @@ def unchanged(find: Callable[[str], Installation]) -> Iterator[None]:
     find("system")
     before = _state()
     yield
-    assert _state() == before
+    eventually(lambda: _state() == before, "all is as it was")
 
 
 def _state() -> object:

@@ -10,6 +10,7 @@ import pytest
 
 from support import census
 from support.box import Box
+from support.waiting import eventually
 
 pytestmark = pytest.mark.ours
 
@@ -21,7 +22,7 @@ def server(box: Box) -> Iterator[int]:
     init = box.detach("task")
     yield census.processes()[init].parent
     box.remove("task")
-    assert set(census.sockets()) == sockets
+    eventually(lambda: set(census.sockets()) == sockets, "its socket is gone, as it is itself")
 
 
 def test_it_is_on_its_own(server: int) -> None:
