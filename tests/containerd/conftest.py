@@ -9,6 +9,7 @@ that does takes `own_containerd`. Each test has a containerd namespace of its ow
 """
 
 import re
+import secrets
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 from typing import NoReturn
@@ -125,7 +126,8 @@ def own_containerd(
 def namespace(request: pytest.FixtureRequest, containerd: Containerd) -> Iterator[str]:
     """A containerd namespace with the images; at the end nothing of it may be left."""
     words = re.findall(r"[a-z0-9]+", request.node.name)
-    name = "-".join([containerd.tag, *words])[:70].rstrip("-")
+    # Of its own also when the test is run again.
+    name = "-".join([containerd.tag, *words])[:70].rstrip("-") + f"-{secrets.token_hex(2)}"
     containerd.load_images(name)
     yield name
     left = containerd.ctr("container", "ls", "--quiet", namespace=name).stdout.split()
