@@ -126,7 +126,7 @@ def own_containerd(
 def namespace(request: pytest.FixtureRequest, containerd: Containerd) -> Iterator[str]:
     """A containerd namespace with the images; at the end nothing of it may be left."""
     words = re.findall(r"[a-z0-9]+", request.node.name)
-    # Of its own also when the test is run again.
+    # Of its own also when the control is run again.
     name = "-".join([containerd.tag, *words])[:70].rstrip("-") + f"-{secrets.token_hex(2)}"
     containerd.load_images(name)
     yield name

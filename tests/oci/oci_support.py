@@ -175,7 +175,7 @@ class Holdings:
         return (
             now.fds <= self.fds
             and now.threads <= self.threads
-            and now.mounts <= self.mounts
+            and now.mounts == self.mounts
             and set(now.children) <= set(self.children)
         )
 
